@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine: one event loop per thread, nothing shared, mail between (mailbox.h).
+ *
+ * A turn of a loop goes:
+ *   1. wait for readiness (libuv; connections stand in an epoll of our own that libuv watches,
+ *      edge-triggered, so a connection costs no uv handle and no further epoll_ctl)
+ *   2. read what is ready, bounded per connection; deliver mail; run due timers
+ *   3. TURN_FANOUT tasks (hub: encode this turn's messages once, hand ranges to connections)
+ *   4. TURN_FLUSH: one batch call writes all marked connections (flush.c)
+ *   5. TURN_FREE tasks (what was closed in this turn is freed now, never inside a callback)
+ * Mail to oneself is delivered in the same turn. The simulated twin in tests/sim implements
+ * these same headers under a virtual clock; the linker chooses. */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include "base/arena.h"
+#include "base/list.h"
+
+struct loop;
+struct loops;
+
+/* Loops exist after loops_new and may be given work; loops_run drives loop 0 on the calling
+ * thread and the others on threads of their own, until loops_stop (any thread, signal-safe). */
+struct loops *loops_new(unsigned count);
+unsigned loops_count(const struct loops *ls);
+struct loop *loops_at(struct loops *ls, unsigned index);
+void loops_run(struct loops *ls);
+void loops_stop(struct loops *ls);
+/* After loops_run has returned. */
+void loops_free(struct loops **ls);
+
+unsigned loop_index(const struct loop *l);
+struct loops *loop_siblings(struct loop *l);
+/* The loop that the calling thread runs, or NULL. */
+struct loop *loop_current(void);
+
+/* One pointer per room and loop: how a room finds its state on this loop. */
+enum loop_slot {
+    LOOP_SLOT_SERVER,
+    LOOP_SLOT_HTTP,
+    LOOP_SLOT_HUB,
+    LOOP_SLOT_SESSION,
+    LOOP_SLOT_PROTOCOL,
+    LOOP_SLOT_TRANSPORT,
+    LOOP_SLOT_API,
+    LOOP_SLOT_DB,
+    LOOP_SLOT_CLUSTER,
+    LOOP_SLOT_EMBED,
+    LOOP_SLOT_COUNT
+};
+void *loop_slot(const struct loop *l, enum loop_slot slot);
+void loop_slot_set(struct loop *l, enum loop_slot slot, void *state);
+
+/* Monotonic, cached once per turn phase. All timers and leases use it. */
+uint64_t loop_now_ms(const struct loop *l);
+/* Wall clock (milliseconds since 1970), for timestamps and token claims only. */
+uint64_t loop_wall_ms(const struct loop *l);
+/* Microseconds, monotonic, not cached: for measuring. */
+uint64_t loop_now_us(const struct loop *l);
+/* Unpredictable bytes (getrandom, buffered per loop); seeded chance in the simulator. */
+void loop_random(struct loop *l, void *out, size_t n);
+uint64_t loop_random_u64(struct loop *l);
+
+/* Memory that lives until the end of this turn. */
+struct arena *loop_turn(struct loop *l);
+
+enum turn_stage { TURN_FANOUT, TURN_FLUSH, TURN_FREE, TURN_STAGE_COUNT };
+struct turn_task {
+    struct list link;
+    void (*run)(struct loop *l, struct turn_task *task);
+};
+/* Runs once in that stage of this turn (or of the next, if this one's stage has passed).
+ * Harmless when already queued. The task belongs to the caller and must outlive the call. */
+void loop_at_turn_end(struct loop *l, enum turn_stage stage, struct turn_task *task);
+void loop_turn_task_drop(struct turn_task *task);
+
+#endif
