@@ -8,6 +8,7 @@
 #define BASE_LOG_H
 
 #include "base/str.h"
+#include <stdatomic.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
@@ -16,7 +17,7 @@ struct log_site {
     unsigned lines, swallowed;
 };
 
-extern enum log_level log_level_now;
+extern _Atomic enum log_level log_level_now;
 void log_setup(enum log_level level, bool json);
 /* Parses "error".."trace"; false when it is none of them. */
 bool log_level_parse(struct str s, enum log_level *out);
@@ -31,7 +32,7 @@ void log_dump_recent(int fd);
 #define LOG_AT(level, area, event, ...)                                                            \
     do {                                                                                           \
         static _Thread_local struct log_site log_site_;                                            \
-        if ((level) <= log_level_now)                                                              \
+        if ((level) <= atomic_load_explicit(&log_level_now, memory_order_relaxed))                 \
             log_write(&log_site_, (level), (area), (event), __VA_ARGS__);                          \
     } while (0)
 #define log_error(area, event, ...) LOG_AT(LOG_ERROR, area, event, __VA_ARGS__)

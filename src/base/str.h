@@ -41,7 +41,9 @@ static inline bool str_is(struct str a, const char *z)
 
 static inline struct str str_skip(struct str s, size_t n)
 {
-    return n >= s.n ? (struct str){s.p + s.n, 0} : (struct str){s.p + n, s.n - n};
+    if (n > s.n)
+        n = s.n;
+    return (struct str){n ? s.p + n : s.p, s.n - n};
 }
 
 static inline struct str str_head(struct str s, size_t n)
@@ -72,7 +74,7 @@ ptrdiff_t str_find_str(struct str s, struct str piece);
 struct str str_cut(struct str *rest, char c);
 /* Without blanks and tabs at both ends. */
 struct str str_trim(struct str s);
-/* Glob with '*' (any run, may be empty) and '?' (one byte). Linear time, no recursion. */
+/* Glob with '*' (any run, may be empty) and '?' (one byte). At most pattern.n * s.n steps. */
 bool str_glob(struct str pattern, struct str s);
 /* A NUL-terminated copy. Caller owns (mem_free). */
 char *str_dup(struct str s);
