@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "loop/sock.h"
+#include "wire/http1.h"
 
 enum http_method {
     HTTP_GET,
@@ -24,11 +25,6 @@ enum http_method {
     HTTP_OTHER
 };
 
-struct http_header {
-    struct str name; /* as sent */
-    struct str value;
-};
-
 struct http_conn;
 struct http_request {
     struct http_conn *conn;
@@ -39,7 +35,7 @@ struct http_request {
     struct str path;   /* percent-decoded, before '?' */
     struct str path_raw;
     struct str query; /* raw, after '?' */
-    const struct http_header *headers;
+    const struct http1_header *headers;
     size_t headers_count;
     struct str body;
     int version_minor; /* HTTP/1.x */
