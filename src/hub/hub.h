@@ -126,6 +126,7 @@ struct hub_subscribed {
     struct position at; /* live from here: messages with a higher offset follow */
     bool recovered;     /* since was honoured in full */
     bool is_catch_up;   /* of a subscription that lagged, not of a new one */
+    bool reset;         /* the epoch is another: the log was lost, positions begin anew */
     uint64_t gap_from, gap_to; /* gap_to 0 = none: these cannot be had any more */
     struct msg **missed;       /* in order; borrowed for the call */
     size_t missed_count;
@@ -142,7 +143,9 @@ struct delivery {
 
 /* Filled by session: how a message leaves the hub. */
 struct subscription_ops {
-    void (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
+    /* Takes answer->missed in order and advances sub->offset past what it took; false when the
+     * connection is full before all were taken: the subscription then lags from there. */
+    bool (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);
     /* For msgs with `except` or `with`: is it for this one? */
