@@ -21,6 +21,7 @@
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
 
+#include "base/err.h"
 #include "hub/encoding.h"
 #include "hub/msg.h"
 #include "loop/mailbox.h"
@@ -149,7 +150,7 @@ struct subscription_ops {
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);
     /* For msgs with `except` or `with`: is it for this one? */
-    bool (*wants)(struct subscription *sub, const struct msg *m);
+    bool (*wants)(const struct subscription *sub, const struct msg *m);
     /* A change of who is there. [start, end) of the segment; NULL for ENC_NONE. */
     void (*presence)(struct subscription *sub, const struct presence_update *u,
                      struct segment *segment, uint32_t start, uint32_t end);
