@@ -179,8 +179,8 @@ static bool take_operator(struct restscan *s, struct rest_filter *f)
             return restscan_fail(s, "\".\"");
         return true;
     }
-    return restscan_fail_at(s, start, f->negated ? "operator (eq, gt, ...)"
-                                                 : "\"not\" or operator (eq, gt, ...)");
+    return restscan_fail_at(
+        s, start, f->negated ? "operator (eq, gt, ...)" : "\"not\" or operator (eq, gt, ...)");
 }
 
 bool restfilter_parse(struct rest_filter *f, struct restscan *s, bool in_tree)
@@ -209,6 +209,15 @@ bool restfilter_parse(struct rest_filter *f, struct restscan *s, bool in_tree)
     return true;
 }
 
+static bool tree_leaf(struct rest_filter *f, struct restscan *s)
+{
+    if (!restscan_field(s, &f->field))
+        return false;
+    if (!restscan_take(s, '.'))
+        return restscan_fail(s, "\".\"");
+    return restfilter_parse(f, s, true);
+}
+
 static bool tree_node(struct rest_logic *logic, struct restscan *s)
 {
     size_t start = s->at;
@@ -218,13 +227,14 @@ static bool tree_node(struct rest_logic *logic, struct restscan *s)
     else if (restscan_take_word(s, "or("))
         logic->kind = REST_OR;
     else {
-        s->at = start;
         logic->kind = REST_LEAF;
-        if (!restscan_field(s, &logic->filter.field))
-            return false;
-        if (!restscan_take(s, '.'))
-            return restscan_fail(s, "\".\"");
-        return restfilter_parse(&logic->filter, s, true);
+        if (negated && tree_leaf(&logic->filter, s)) { /* not.col.op.value */
+            logic->filter.negated = !logic->filter.negated;
+            return true;
+        }
+        s->at = start;
+        logic->filter = (struct rest_filter){0};
+        return tree_leaf(&logic->filter, s);
     }
     s->at--;
     logic->negated = negated;

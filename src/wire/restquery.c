@@ -43,8 +43,7 @@ static struct str unescape(struct str s, struct arena *arena)
     return str_of(to, n);
 }
 
-bool restquery_next_pair(struct str *rest, struct str *name, struct str *value,
-                         struct arena *arena)
+bool restquery_next_pair(struct str *rest, struct str *name, struct str *value, struct arena *arena)
 {
     while (rest->p && rest->n) {
         struct str pair = str_cut(rest, '&');
@@ -60,11 +59,8 @@ bool restquery_next_pair(struct str *rest, struct str *name, struct str *value,
 
 static struct restscan scan_of(struct reading *r, struct str text, const char *what)
 {
-    return (struct restscan){.text = text,
-                             .items = &r->items,
-                             .what = what,
-                             .arena = r->arena,
-                             .error = r->error};
+    return (struct restscan){
+        .text = text, .items = &r->items, .what = what, .arena = r->arena, .error = r->error};
 }
 
 static bool bad(struct reading *r, const char *code, int status, struct str message,

@@ -66,11 +66,11 @@ struct rest_filter {
     bool negated;
     enum rest_op op;
     enum rest_quantifier quantifier;
-    enum rest_is is;      /* REST_IS */
-    struct str value;     /* one value, as text */
-    struct str *values;   /* REST_IN, ANY, ALL */
+    enum rest_is is;    /* REST_IS */
+    struct str value;   /* one value, as text */
+    struct str *values; /* REST_IN, ANY, ALL */
     size_t values_count;
-    struct str language;  /* fts(english) */
+    struct str language; /* fts(english) */
 };
 
 /* A tree of conditions; a leaf holds a filter. Children and the conditions of a node are lists. */
@@ -97,7 +97,7 @@ enum rest_aggregate { REST_NO_AGG, REST_COUNT, REST_SUM, REST_AVG, REST_MIN, RES
 struct rest_node;
 struct rest_item {
     enum rest_item_kind kind;
-    struct str alias; /* STR_NONE when none */
+    struct str alias;        /* STR_NONE when none */
     struct rest_field field; /* name STR_NONE for a bare count() */
     struct str cast;
     enum rest_aggregate aggregate;
@@ -113,7 +113,7 @@ struct rest_node {
     struct str alias;
     struct str hint;
     enum rest_join join;
-    bool spread; /* ...rel(x) */
+    bool spread;     /* ...rel(x) */
     bool has_select; /* false: nothing written, which means everything */
     struct rest_item *items;
     struct rest_logic *where; /* all must hold */

@@ -55,8 +55,8 @@ static struct str print(struct restscan *s, const char *format, const char *a, s
     int len = snprintf(line, sizeof line, format, a, STR_ARG(str_head(b, 200)), n);
     if (len < 0)
         return STR_NONE;
-    return arena_dup(s->arena, str_of(line, (size_t)len < sizeof line ? (size_t)len
-                                                                      : sizeof line - 1));
+    return arena_dup(s->arena,
+                     str_of(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1));
 }
 
 bool restscan_fail_at(struct restscan *s, size_t at, const char *expecting)
@@ -65,11 +65,11 @@ bool restscan_fail_at(struct restscan *s, size_t at, const char *expecting)
     s->error->code = "PGRST100";
     s->error->status = 400;
     s->error->hint = STR_NONE;
-    s->error->message = print(s, "\"failed to parse %s (%.*s)\" (line 1, column %zu)", s->what,
-                              s->text, at + 1);
+    s->error->message =
+        print(s, "\"failed to parse %s (%.*s)\" (line 1, column %zu)", s->what, s->text, at + 1);
     if (found.n == 0)
-        s->error->details = print(s, "unexpected end of input expecting %s%.*s", expecting,
-                                  STR_NONE, 0);
+        s->error->details =
+            print(s, "unexpected end of input expecting %s%.*s", expecting, STR_NONE, 0);
     else {
         char line[256];
         int len = snprintf(line, sizeof line, "unexpected \"%.*s\" expecting %s", STR_ARG(found),
@@ -122,8 +122,8 @@ bool restscan_quoted(struct restscan *s, struct str *out)
 
 static bool is_name_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '$' || c == ' ' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || c == ' ' || (unsigned char)c >= 0x80;
 }
 
 bool restscan_name(struct restscan *s, struct str *out)

@@ -10,7 +10,7 @@ struct restscan {
     struct str text;
     size_t at;
     unsigned depth;
-    unsigned *items; /* counts down over the whole request */
+    unsigned *items;  /* counts down over the whole request */
     const char *what; /* "select", "filter", "order" ... for the message */
     struct arena *arena;
     struct rest_error *error;
