@@ -87,7 +87,7 @@ static bool list(struct restscan *s, struct rest_filter *f, char open, char clos
     if (restscan_take(s, close))
         return true;
     do {
-        struct str value;
+        struct str value = STR_NONE;
         if (restscan_take(s, '"')) {
             if (!loose_quoted(s, close, &value))
                 return false;
@@ -137,7 +137,7 @@ static bool is_value(struct restscan *s, struct rest_filter *f, bool in_tree)
                  {"false", REST_IS_FALSE},
                  {"unknown", REST_IS_UNKNOWN}};
     size_t start = s->at;
-    struct str value;
+    struct str value = STR_NONE;
     if (in_tree) {
         if (!tree_value(s, &value))
             return false;
