@@ -145,7 +145,8 @@ struct delivery {
 /* Filled by session: how a message leaves the hub. */
 struct subscription_ops {
     /* Takes answer->missed in order and advances sub->offset past what it took; false when the
-     * connection is full before all were taken: the subscription then lags from there. */
+     * connection is full before all were taken: the subscription then lags from there. With
+     * answer->err it calls hub_unsubscribe. */
     bool (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);

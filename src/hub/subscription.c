@@ -202,10 +202,8 @@ static size_t keep_wanted(const struct subscription *sub, struct msg **msgs, siz
 static void settle(struct subscription *sub, struct hub_subscribed *answer)
 {
     struct topic *t = sub->topic;
-    if (answer->err) {
-        sub->state = SUB_NONE;
+    if (answer->err) { /* the callee unsubscribes */
         hub_subscription_ops()->subscribed(sub, answer);
-        member_drop(sub);
         return;
     }
     memcpy(t->epoch, answer->at.epoch, sizeof(t->epoch));

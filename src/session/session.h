@@ -104,8 +104,8 @@ struct session_sub {
     struct parked_sub *parked; /* while detached: name and position */
     char *ref;       /* of the request that is being answered */
     size_t ref_n;
-    bool is_new;     /* asked by a request, not by an attach */
-    bool is_announced; /* the client was told "subscribed" */
+    bool is_resume; /* asked by an attach, not by a request */
+    bool presence_stale; /* an update could not be sent: the state follows when there is room */
 };
 /* Works in any state. */
 struct str session_sub_channel(const struct session_sub *ss);
@@ -165,8 +165,7 @@ struct session *session_open(struct loop *l, const struct session_open *o);
 void session_detach(struct session *s, int err);
 /* A new connection for a detached session. identity replaces the old one if it is for the same
  * sub; E_ACCESS_DENIED otherwise. Subscriptions come back by themselves: each gets an answer
- * with is_resume. `heard`: positions are corrected to what the client says it has (may be
- * NULL; see session_set_position). */
+ * with is_resume. Correct positions before (session_set_position, session_rewind_to). */
 int session_attach(struct session *s, struct outlet *outlet, struct identity *identity);
 /* For good. leave_now: presence goes without grace. */
 void session_end(struct session *s, int err, bool leave_now);
@@ -193,7 +192,9 @@ void session_request(struct session *s, const struct request *r);
 int session_authenticate(struct session *s, struct str token, struct auth_verdict *verdict);
 /* The outlet has room again. */
 void session_drained(struct session *s);
-/* Everything sent so far has arrived (a pong, a poll's next request). */
+/* A ping is being sent: what stands before it ... */
+void session_mark(struct session *s);
+/* ... has arrived when its pong comes. */
 void session_confirm(struct session *s);
 /* Milliseconds for which this client's input should wait (its rate is used up); 0 = none. */
 uint64_t session_hold_ms(struct session *s);
