@@ -2,6 +2,7 @@
 /* SipHash-1-3: one round per eight bytes, three to finish. Enough to hide the key from someone
  * who sees only time; a map needs no more. */
 #include "base/hash.h"
+#include <endian.h>
 
 struct sip {
     uint64_t a, b, c, d;
@@ -34,12 +35,12 @@ static inline void sip_round(struct sip *s)
     s->c = turn(s->c, 32);
 }
 
+/* n (at most 8) bytes, the first one lowest. */
 static inline uint64_t load(const unsigned char *p, size_t n)
 {
     uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    memcpy(&v, p, n);
+    return le64toh(v);
 }
 
 uint64_t hash_bytes(const void *bytes, size_t n, uint64_t k0, uint64_t k1)

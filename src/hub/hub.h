@@ -21,6 +21,7 @@
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
 
+#include "base/err.h"
 #include "hub/encoding.h"
 #include "hub/msg.h"
 #include "loop/mailbox.h"
@@ -126,6 +127,7 @@ struct hub_subscribed {
     struct position at; /* live from here: messages with a higher offset follow */
     bool recovered;     /* since was honoured in full */
     bool is_catch_up;   /* of a subscription that lagged, not of a new one */
+    bool reset;         /* the epoch is another: the log was lost, positions begin anew */
     uint64_t gap_from, gap_to; /* gap_to 0 = none: these cannot be had any more */
     struct msg **missed;       /* in order; borrowed for the call */
     size_t missed_count;
@@ -142,11 +144,14 @@ struct delivery {
 
 /* Filled by session: how a message leaves the hub. */
 struct subscription_ops {
-    void (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
+    /* Takes answer->missed in order and advances sub->offset past what it took; false when the
+     * connection is full before all were taken: the subscription then lags from there. With
+     * answer->err it calls hub_unsubscribe. */
+    bool (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);
     /* For msgs with `except` or `with`: is it for this one? */
-    bool (*wants)(struct subscription *sub, const struct msg *m);
+    bool (*wants)(const struct subscription *sub, const struct msg *m);
     /* A change of who is there. [start, end) of the segment; NULL for ENC_NONE. */
     void (*presence)(struct subscription *sub, const struct presence_update *u,
                      struct segment *segment, uint32_t start, uint32_t end);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fan-out: a topic's messages of one turn, encoded once for each kind of client that is
+ * present, handed to each member as one range of shared bytes.
+ *
+ * Members are walked from the last to the first: a member that leaves meanwhile is replaced by
+ * the last one, which was served already, and whose sub->offset guards it from a second copy.
+ * Nothing is allocated for a member. */
+#include "hub/hub_priv.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+/* More than this in one turn goes out in several segments. */
+enum { PENDING_MAX = 512 };
+
+static void on_turn(struct loop *l, struct turn_task *task)
+{
+    (void)l;
+    fanout_run(LIST_OF(task, struct topic, task));
+}
+
+static void on_batch(struct loop *l, struct timer *timer)
+{
+    struct topic *t = LIST_OF(timer, struct topic, batch_timer);
+    loop_at_turn_end(l, TURN_FANOUT, &t->task);
+}
+
+void fanout_add(struct topic *t, struct msg *m)
+{
+    struct loop *l = t->hub->loop;
+    if (t->pending_count == t->pending_capacity) {
+        uint32_t capacity = t->pending_capacity ? t->pending_capacity * 2 : 4;
+        t->pending = mem_resize(t->pending, capacity * sizeof(struct msg *));
+        t->pending_capacity = capacity;
+    }
+    msg_ref(m);
+    t->pending[t->pending_count++] = m;
+    t->task.run = on_turn;
+    if (t->pending_count >= PENDING_MAX)
+        fanout_run(t);
+    else if (!t->settings->batch_ms)
+        loop_at_turn_end(l, TURN_FANOUT, &t->task);
+    else if (!timer_is_set(&t->batch_timer))
+        timer_set(l, &t->batch_timer, t->settings->batch_ms, on_batch);
+}
+
+struct encoded {
+    struct segment *segment;
+    uint32_t *ends;
+};
+
+static void encode_kind(struct topic *t, enum encoding_kind kind, struct encoded *out)
+{
+    struct hub *h = t->hub;
+    struct buf *b = &h->scratch;
+    buf_clear(b);
+    for (uint32_t i = 0; i < t->pending_count; i++) {
+        encoding_get()->message(h->loop, kind, t->pending[i], b);
+        out->ends[i] = (uint32_t)b->n;
+    }
+    metric_add(M_MESSAGES_ENCODED, t->pending_count);
+    out->segment = segment_new(h->loop, b->n ? b->n : 1);
+    if (b->n)
+        memcpy(out->segment->bytes, b->p, b->n);
+    out->segment->n = (uint32_t)b->n;
+    if (b->capacity > 1 << 20) /* one big turn must not be kept for ever */
+        buf_free(b);
+}
+
+static bool is_for(const struct subscription *sub, const struct msg *m)
+{
+    if (m->offset <= sub->offset)
+        return false;
+    if (m->no_echo && m->sender_session == sub->session)
+        return false;
+    return !(m->except.n || m->with.n) || hub_subscription_ops()->wants(sub, m);
+}
+
+/* Hands over the runs of messages that are for this member. */
+static void serve(struct topic *t, struct subscription *sub, const struct encoded *e)
+{
+    const struct subscription_ops *ops = hub_subscription_ops();
+    struct delivery d = {.segment = e->segment, .ends = e->ends, .msgs = t->pending};
+    uint64_t id = sub->id;
+    uint32_t i = 0;
+    while (i < t->pending_count && sub->state == SUB_LIVE && sub->id == id) {
+        if (!is_for(sub, t->pending[i])) {
+            if (t->pending[i]->offset > sub->offset)
+                sub->offset = t->pending[i]->offset;
+            i++;
+            continue;
+        }
+        d.first = i;
+        while (i < t->pending_count && is_for(sub, t->pending[i]))
+            i++;
+        d.end = i;
+        if (ops->deliver(sub, &d))
+            sub->offset = t->pending[i - 1]->offset;
+        else if (sub->state == SUB_LIVE)
+            sub->state = SUB_LAGGING;
+    }
+}
+
+void fanout_run(struct topic *t)
+{
+    struct hub *h = t->hub;
+    uint32_t count = t->pending_count;
+    struct encoded encoded[ENC_COUNT] = {0};
+    if (!count)
+        return;
+    loop_turn_task_drop(&t->task);
+    timer_stop(&t->batch_timer);
+    if (h->ends_capacity < (size_t)count * ENC_COUNT) {
+        h->ends_capacity = (size_t)count * ENC_COUNT;
+        h->ends = mem_resize(h->ends, h->ends_capacity * sizeof(uint32_t));
+    }
+    for (unsigned kind = 0; kind < ENC_COUNT; kind++) {
+        encoded[kind].ends = h->ends + (size_t)kind * count;
+        if (kind != ENC_NONE && t->kinds[kind])
+            encode_kind(t, kind, &encoded[kind]);
+    }
+    for (uint32_t i = t->members_count; i-- > 0;) {
+        if (i >= t->members_count)
+            continue;
+        struct subscription *sub = t->members[i];
+        if (sub->state == SUB_LIVE && !sub->no_messages)
+            serve(t, sub, &encoded[sub->kind]);
+    }
+    for (unsigned kind = 0; kind < ENC_COUNT; kind++)
+        segment_unref(&encoded[kind].segment);
+    for (uint32_t i = 0; i < count; i++)
+        msg_unref(&t->pending[i]);
+    t->pending_count = 0;
+}
+
+void fanout_presence(struct topic *t, const struct presence_update *u)
+{
+    struct hub *h = t->hub;
+    struct str name = str_of(t->name, t->name_n);
+    struct segment *segments[ENC_COUNT] = {0};
+    fanout_run(t); /* what was said before somebody came or went arrives before it */
+    for (uint32_t i = t->members_count; i-- > 0;) {
+        if (i >= t->members_count)
+            continue;
+        struct subscription *sub = t->members[i];
+        if (!sub->wants_presence || sub->state == SUB_ASKED)
+            continue;
+        struct segment **g = &segments[sub->kind];
+        if (!*g && sub->kind != ENC_NONE) {
+            buf_clear(&h->scratch);
+            encoding_get()->presence(h->loop, sub->kind, name, u, &h->scratch);
+            *g = segment_new(h->loop, h->scratch.n ? h->scratch.n : 1);
+            if (h->scratch.n)
+                memcpy((*g)->bytes, h->scratch.p, h->scratch.n);
+            (*g)->n = (uint32_t)h->scratch.n;
+        }
+        hub_subscription_ops()->presence(sub, u, *g, 0, *g ? (*g)->n : 0);
+    }
+    for (unsigned kind = 0; kind < ENC_COUNT; kind++)
+        segment_unref(&segments[kind]);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was missed: the owner's answer to SUBSCRIBE (of a new subscription, of one that comes
+ * back, of one that lagged) and to history queries. From memory; a durable channel's older
+ * part from the store, and then what memory got meanwhile is added, so the answer is whole.
+ *
+ * Rules (since = the client's position):
+ *   same epoch, offset >= evicted     -> all after it, recovered
+ *   same epoch, older                 -> gap (offset + 1 .. evicted), then all that is kept
+ *   another epoch                     -> reset: gap for what the old log had, then all kept
+ *   no epoch, offset 0                -> all that is kept, no claim
+ *   offset beyond the newest          -> as another epoch: that position was never given */
+#include "hub/hub_priv.h"
+
+#include "base/mem.h"
+#include "base/metric.h"
+
+enum { STORE_READ_MAX = 1000, STORE_TOTAL_MAX = 10000 };
+
+struct msgs {
+    struct msg **list;
+    size_t count, capacity;
+};
+
+static void msgs_add(struct msgs *ms, struct msg *m)
+{
+    if (ms->count == ms->capacity)
+        ms->list = mem_grow(ms->list, &ms->capacity, ms->count + 1, sizeof(struct msg *));
+    ms->list[ms->count++] = m;
+}
+
+static void msgs_add_kept(struct msgs *ms, const struct history *hi, uint64_t after)
+{
+    for (size_t i = history_after(hi, after); i < hi->count; i++) {
+        struct msg *m = history_at(hi, i);
+        msg_ref(m);
+        msgs_add(ms, m);
+    }
+}
+
+/* Keeps the newest of each key; messages without one all stay. */
+static void msgs_keep_latest(struct msgs *ms)
+{
+    struct map seen = {0};
+    size_t to = ms->count;
+    for (size_t i = ms->count; i-- > 0;) {
+        struct msg *m = ms->list[i];
+        if (m->key.n && map_put(&seen, m->key, m)) {
+            msg_unref(&m);
+            continue;
+        }
+        ms->list[--to] = m;
+    }
+    memmove(ms->list, ms->list + to, (ms->count - to) * sizeof(struct msg *));
+    ms->count -= to;
+    map_free(&seen);
+}
+
+static void answer(struct channel *c, struct mail_subscribe *ms, struct hub_subscribed *a,
+                   struct msgs *missed)
+{
+    struct loop *l = c->hub->loop;
+    if (ms->is_catch_up && c->settings->slow == SLOW_LATEST)
+        msgs_keep_latest(missed);
+    if (ms->options.has_since && !ms->is_catch_up) {
+        metric_add(a->recovered ? M_RECOVERIES_FULL : M_RECOVERIES_GAP, 1);
+        metric_add(M_RECOVERED_MESSAGES, (int64_t)missed->count);
+    }
+    struct mail_subscribed *out = mem_new(sizeof(*out));
+    out->mail.deliver = subscription_on_subscribed;
+    out->sub_id = ms->sub_id;
+    a->is_catch_up = ms->is_catch_up;
+    a->missed = missed->list;
+    a->missed_count = missed->count;
+    memcpy(a->at.epoch, c->epoch, sizeof(a->at.epoch));
+    a->at.offset = c->offset;
+    if (ms->wants_presence)
+        a->presence = presence_state(c);
+    out->answer = *a;
+    loop_post(loops_at(loop_siblings(l), ms->from), &out->mail);
+    mem_free(ms);
+}
+
+/* ---- from the store ------------------------------------------------------------------ */
+
+struct reading {
+    struct store_read read;
+    struct channel *channel;
+    struct mail_subscribe *subscribe; /* one of the two */
+    struct hub_query *query;
+    struct hub_subscribed answer;
+    struct msgs msgs;
+};
+
+static void query_answer(struct hub_query *q);
+static void query_fill(struct channel *c, struct hub_query *q, struct msgs *msgs);
+
+static void read_on(struct reading *r, uint64_t after);
+
+static void read_finished(struct reading *r, int err)
+{
+    struct channel *c = r->channel;
+    c->reads_pending--;
+    uint64_t last = r->msgs.count ? r->msgs.list[r->msgs.count - 1]->offset : r->read.after;
+    if (err || last < c->history.evicted_offset) {
+        /* What lies between the store's part and memory's cannot be had now: said. */
+        r->answer.gap_from = last + 1;
+        r->answer.gap_to = c->history.evicted_offset;
+        r->answer.recovered = false;
+    }
+    msgs_add_kept(&r->msgs, &c->history, last);
+    if (r->subscribe) {
+        answer(c, r->subscribe, &r->answer, &r->msgs);
+    } else {
+        query_fill(c, r->query, &r->msgs);
+        query_answer(r->query);
+    }
+    mem_free(r);
+}
+
+static void on_read(struct store_read *sr)
+{
+    struct reading *r = (struct reading *)(void *)sr;
+    size_t got = sr->err ? 0 : sr->msgs_count;
+    for (size_t i = 0; i < got; i++)
+        msgs_add(&r->msgs, sr->msgs[i]);
+    mem_free(sr->msgs);
+    uint64_t last = r->msgs.count ? r->msgs.list[r->msgs.count - 1]->offset : sr->after;
+    bool more = got == STORE_READ_MAX && last < r->channel->history.evicted_offset &&
+                r->msgs.count < STORE_TOTAL_MAX;
+    if (more)
+        read_on(r, last);
+    else
+        read_finished(r, sr->err);
+}
+
+static void read_on(struct reading *r, uint64_t after)
+{
+    void *store;
+    const struct store_ops *ops = hub_store_ops(&store);
+    r->read = (struct store_read){.home = r->channel->hub->loop,
+                                  .done = on_read,
+                                  .channel = channel_name(r->channel),
+                                  .after = after,
+                                  .limit = STORE_READ_MAX};
+    ops->read(store, &r->read);
+}
+
+static bool read_store(struct channel *c, struct mail_subscribe *ms, struct hub_query *q,
+                       const struct hub_subscribed *a, uint64_t after)
+{
+    void *store;
+    if (!c->settings->durable || !hub_store_ops(&store) || after >= c->history.evicted_offset)
+        return false;
+    struct reading *r = mem_new(sizeof(*r));
+    r->channel = c;
+    r->subscribe = ms;
+    r->query = q;
+    r->answer = *a;
+    c->reads_pending++;
+    read_on(r, after);
+    return true;
+}
+
+/* ---- subscribe ----------------------------------------------------------------------- */
+
+static bool is_from_here(const struct channel *c, const struct position *since)
+{
+    return strcmp(since->epoch, c->epoch) == 0 && since->offset <= c->last_offset;
+}
+
+void recover_subscribe(struct channel *c, struct mail_subscribe *ms)
+{
+    const struct subscribe_options *o = &ms->options;
+    struct history *hi = &c->history;
+    struct hub_subscribed a = {.recovered = true};
+    struct msgs missed = {0};
+    c->hub->history_bytes += (size_t)history_trim(hi, c->settings, loop_wall_ms(c->hub->loop));
+    if (!o->has_since) {
+        a.recovered = false;
+        size_t n = o->history < hi->count ? o->history : hi->count;
+        if (n)
+            msgs_add_kept(&missed, hi, history_at(hi, hi->count - n)->offset - 1);
+        answer(c, ms, &a, &missed);
+        return;
+    }
+    bool everything = !o->since.epoch[0] && !o->since.offset;
+    bool here = everything || is_from_here(c, &o->since);
+    uint64_t after = here ? o->since.offset : 0;
+    if (!here) {
+        a.reset = true;
+        a.recovered = false;
+        a.gap_from = o->since.offset + 1;
+        a.gap_to = o->since.offset + 1;
+    }
+    if (read_store(c, ms, NULL, &a, after))
+        return;
+    if (here && !everything && after < hi->evicted_offset) {
+        a.recovered = false;
+        a.gap_from = after + 1;
+        a.gap_to = hi->evicted_offset;
+    }
+    msgs_add_kept(&missed, hi, after);
+    answer(c, ms, &a, &missed);
+}
+
+/* ---- query --------------------------------------------------------------------------- */
+
+static void on_queried(struct loop *l, struct mail *mail)
+{
+    (void)l;
+    struct hub_query *q = (struct hub_query *)(void *)mail;
+    q->done(q);
+}
+
+static void query_answer(struct hub_query *q)
+{
+    q->mail.deliver = on_queried;
+    loop_post(q->home, &q->mail);
+}
+
+/* Takes msgs: keeps `limit` of them, the oldest with `after`, else the newest. */
+static void query_fill(struct channel *c, struct hub_query *q, struct msgs *msgs)
+{
+    size_t first = 0, end = msgs->count;
+    while (q->before && end > first && msgs->list[end - 1]->offset >= q->before)
+        end--;
+    if (end - first > q->limit) {
+        q->more = true;
+        if (q->after)
+            end = first + q->limit;
+        else
+            first = end - q->limit;
+    }
+    for (size_t i = 0; i < msgs->count; i++)
+        if (i < first || i >= end)
+            msg_unref(&msgs->list[i]);
+    memmove(msgs->list, msgs->list + first, (end - first) * sizeof(struct msg *));
+    q->msgs = msgs->list;
+    q->msgs_count = end - first;
+    memcpy(q->at.epoch, c->epoch, sizeof(q->at.epoch));
+    q->at.offset = c->offset;
+}
+
+void recover_query(struct channel *c, struct hub_query *q)
+{
+    struct msgs msgs = {0};
+    if (!c) {
+        q->err = E_TOO_MANY;
+        query_answer(q);
+        return;
+    }
+    q->subscribers_loops = (size_t)__builtin_popcountll(c->loops);
+    if (q->want_presence)
+        q->presence = presence_state(c);
+    struct hub_subscribed a = {0};
+    if (q->want_history && q->limit && read_store(c, NULL, q, &a, q->after))
+        return;
+    if (q->want_history)
+        msgs_add_kept(&msgs, &c->history, q->after);
+    query_fill(c, q, &msgs);
+    query_answer(q);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the hub to the client: the inside of subscription_ops. A message of a turn arrives as a
+ * range of shared bytes and goes to the outlet as such; nothing is allocated here. A client
+ * with too many unsent bytes takes nothing more: the hub lets its subscription lag until
+ * session_drained. */
+#include "session/session_priv.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+static struct session_sub *sub_of(struct subscription *sub)
+{
+    return (struct session_sub *)(void *)sub;
+}
+
+static bool is_full(const struct session *s, size_t more)
+{
+    size_t unsent = s->outlet ? outlet_unsent(s->outlet) : SIZE_MAX;
+    return unsent && (unsent >= s->home->config->send_bytes_max ||
+                      unsent + more > s->home->config->send_bytes_max * 2);
+}
+
+/* The reader is slow: by the channel's choice it is closed, or left to catch up later. */
+static bool refuse(struct session *s, struct session_sub *ss)
+{
+    metric_add(M_SLOW_CONSUMERS, 1);
+    log_debug("session", "slow", "session=%s channel=%.*s", s->name,
+              STR_ARG(session_sub_channel(ss)));
+    if (subscription_settings(&ss->sub)->slow == SLOW_CLOSE && s->outlet)
+        outlet_close(s->outlet, E_SLOW_CONSUMER, STR_NONE);
+    return false;
+}
+
+static bool on_deliver(struct subscription *sub, const struct delivery *d)
+{
+    struct session_sub *ss = sub_of(sub);
+    struct session *s = ss->session;
+    if (s->state != SESSION_OPEN)
+        return false;
+    if (!d->segment) {
+        if (is_full(s, 0))
+            return refuse(s, ss);
+        for (size_t i = d->first; i < d->end && sub->state == SUB_LIVE; i++)
+            s->ops->message(s, ss, d->msgs[i]);
+        metric_add(M_MESSAGES_DELIVERED, (int64_t)(d->end - d->first));
+        return true;
+    }
+    uint32_t start = d->first ? d->ends[d->first - 1] : 0;
+    uint32_t end = d->ends[d->end - 1];
+    if (is_full(s, end - start) || !position_has_room(s, d->end - d->first))
+        return refuse(s, ss);
+    uint64_t base = position_stream(s) - start;
+    outlet_send_segment(s->outlet, d->segment, start, end - start);
+    s->stream += end - start;
+    if (s->keeps_positions)
+        for (size_t i = d->first; i < d->end; i++)
+            (void)position_note(s, ss, base + d->ends[i], d->msgs[i]->offset);
+    metric_add(M_MESSAGES_DELIVERED, (int64_t)(d->end - d->first));
+    return true;
+}
+
+/* Private copies: what was missed. False when the connection is full before the end. */
+static bool replay(struct session *s, struct session_sub *ss, const struct hub_subscribed *a)
+{
+    struct buf *b = &s->home->scratch;
+    for (size_t i = 0; i < a->missed_count; i++) {
+        struct msg *m = a->missed[i];
+        if (s->state != SESSION_OPEN || ss->sub.state != SUB_LIVE)
+            return false;
+        if (i && (is_full(s, m->size) || !position_has_room(s, 1)))
+            return false;
+        if (ss->sub.kind == ENC_NONE) {
+            s->ops->message(s, ss, m);
+        } else {
+            buf_clear(b);
+            encoding_get()->message(s->home->loop, ss->sub.kind, m, b);
+            outlet_send_framed(s->outlet, buf_str(b));
+            s->stream += b->n;
+            (void)position_note(s, ss, position_stream(s), m->offset);
+        }
+        ss->sub.offset = m->offset;
+        metric_add(M_MESSAGES_DELIVERED, 1);
+    }
+    return true;
+}
+
+static void answer_subscribe(struct session *s, struct session_sub *ss,
+                             const struct hub_subscribed *a)
+{
+    struct answer out = {.type = REQUEST_SUBSCRIBE,
+                         .err = a->err,
+                         .channel = session_sub_channel(ss),
+                         .ref = str_of(ss->ref, ss->ref_n),
+                         .sub = ss,
+                         .subscribed = a,
+                         .is_resume = ss->is_resume};
+    s->ops->answer(s, &out);
+}
+
+static bool on_subscribed(struct subscription *sub, const struct hub_subscribed *a)
+{
+    struct session_sub *ss = sub_of(sub);
+    struct session *s = ss->session;
+    if (s->state != SESSION_OPEN)
+        return false;
+    if (a->is_catch_up) {
+        if (a->gap_to && s->ops->gap) {
+            metric_add(M_MESSAGES_DROPPED_SLOW, (int64_t)(a->gap_to - a->gap_from + 1));
+            s->ops->gap(s, ss, a->gap_from, a->gap_to);
+        }
+    } else {
+        answer_subscribe(s, ss, a);
+        resume_free_parked(ss);
+    }
+    if (a->err) {
+        session_sub_drop(s, ss);
+        return false;
+    }
+    if (s->state != SESSION_OPEN || sub->state != SUB_LIVE)
+        return false;
+    bool all = replay(s, ss, a);
+    if (all && sub->state == SUB_LIVE && s->ops->caught_up)
+        s->ops->caught_up(s, ss);
+    return all;
+}
+
+static bool on_wants(const struct subscription *sub, const struct msg *m)
+{
+    const struct session_sub *ss = (const struct session_sub *)(const void *)sub;
+    const struct session *s = ss->session;
+    return !s->ops->wants || s->ops->wants(s, ss, m);
+}
+
+static void on_presence(struct subscription *sub, const struct presence_update *u,
+                        struct segment *segment, uint32_t start, uint32_t end)
+{
+    struct session_sub *ss = sub_of(sub);
+    struct session *s = ss->session;
+    if (s->state != SESSION_OPEN)
+        return;
+    if (is_full(s, end - start)) {
+        ss->presence_stale = true;
+    } else if (segment && end > start) {
+        outlet_send_segment(s->outlet, segment, start, end - start);
+        s->stream += end - start;
+    } else if (!segment && s->ops->presence) {
+        s->ops->presence(s, ss, u);
+    }
+}
+
+const struct subscription_ops deliver_ops = {.subscribed = on_subscribed,
+                                             .deliver = on_deliver,
+                                             .wants = on_wants,
+                                             .presence = on_presence};
+
+void session_drained(struct session *s)
+{
+    if (s->state != SESSION_OPEN)
+        return;
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss)) {
+        hub_catch_up(hub_of(s->home->loop), &ss->sub);
+        if (ss->presence_stale) {
+            ss->presence_stale = false;
+            request_perform(s, &(struct request){.type = REQUEST_PRESENCE,
+                                                 .channel = session_sub_channel(ss)});
+        }
+    }
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Port: how a session's words leave. Owned here, filled by the transports. Embedded in the
+ * transport's own record; the session only borrows it while attached. */
+#ifndef SESSION_OUTLET_H
+#define SESSION_OUTLET_H
+
+#include "loop/sock.h"
+
+struct outlet;
+struct outlet_ops {
+    /* One message of the dialect; framing (WebSocket frame, chunk, packet) is the transport's. */
+    void (*send)(struct outlet *o, struct str payload, bool is_binary);
+    /* Ready framed bytes, shared; only asked for when o->sock is NULL. */
+    void (*send_segment)(struct outlet *o, struct segment *g, size_t start, size_t n);
+    /* As send_segment, private bytes. */
+    void (*send_framed)(struct outlet *o, struct str bytes);
+    /* Bytes that wait; only asked for when o->sock is NULL. */
+    size_t (*unsent)(const struct outlet *o);
+    /* Ends the connection with an error (E_*, 0 = normally). The session is told by
+     * session_detach or session_end afterwards, or is already detached. */
+    void (*close)(struct outlet *o, int err, struct str detail);
+    /* Hold further input of this client for a while (its rate is used up). */
+    void (*hold_input)(struct outlet *o, uint64_t ms);
+};
+struct outlet {
+    const struct outlet_ops *ops;
+    struct sock *sock; /* where framed bytes go straight; NULL: through the ops */
+};
+
+static inline void outlet_send(struct outlet *o, struct str payload)
+{
+    o->ops->send(o, payload, false);
+}
+static inline void outlet_send_segment(struct outlet *o, struct segment *g, size_t start, size_t n)
+{
+    if (o->sock)
+        sock_send_segment(o->sock, g, start, n);
+    else
+        o->ops->send_segment(o, g, start, n);
+}
+static inline void outlet_send_framed(struct outlet *o, struct str bytes)
+{
+    if (o->sock)
+        sock_send(o->sock, bytes.p, bytes.n);
+    else
+        o->ops->send_framed(o, bytes);
+}
+static inline size_t outlet_unsent(const struct outlet *o)
+{
+    return o->sock ? sock_unsent(o->sock) : o->ops->unsent ? o->ops->unsent(o) : 0;
+}
+static inline void outlet_close(struct outlet *o, int err, struct str detail)
+{
+    o->ops->close(o, err, detail);
+}
+
+#endif

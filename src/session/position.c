@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is on its way: for dialects whose client cannot say what it has, a small ring of
+ * (stream position, subscription, offset), one entry a message, newest last. An entry leaves
+ * when the client has it for sure: a pong came for a later ping, or (exact_frames) the peer's
+ * kernel acknowledged the bytes. At a loss, a subscription goes on before its first entry that
+ * is left.
+ *
+ * I1  Entries stand in the order of the stream; `end` never falls.
+ * I2  The ring never forgets an entry that is not confirmed: when it is full and nothing can
+ *     be confirmed the session counts as slow and catches up from history later. */
+#include "session/session_priv.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum { FIRST_CAPACITY = 16 };
+
+static struct delivered *at(const struct position_log *log, uint32_t index)
+{
+    return &log->ring[(log->head + index) & (log->capacity - 1)];
+}
+
+uint64_t position_stream(const struct session *s)
+{
+    return s->outlet && s->outlet->sock ? sock_position(s->outlet->sock) : s->stream;
+}
+
+void position_fold(struct session *s, uint64_t acked)
+{
+    struct position_log *log = s->log;
+    while (log && log->count && at(log, 0)->end <= acked) {
+        log->last = *at(log, 0);
+        log->head = (log->head + 1) & (log->capacity - 1);
+        log->count--;
+    }
+}
+
+static bool grow(struct session *s, size_t want)
+{
+    struct position_log *log = s->log;
+    uint32_t capacity = log->capacity ? log->capacity : FIRST_CAPACITY;
+    while (capacity < want)
+        capacity *= 2;
+    if (capacity > s->home->config->positions_max)
+        return false;
+    struct delivered *ring = mem_new(capacity * sizeof(*ring));
+    for (uint32_t i = 0; i < log->count; i++)
+        ring[i] = *at(log, i);
+    mem_free(log->ring);
+    log->ring = ring;
+    log->capacity = capacity;
+    log->head = 0;
+    return true;
+}
+
+bool position_has_room(struct session *s, size_t count)
+{
+    if (!s->keeps_positions)
+        return true;
+    if (!s->log)
+        s->log = mem_new(sizeof(*s->log));
+    struct position_log *log = s->log;
+    if (log->count + count <= log->capacity)
+        return true;
+    if (log->capacity >= FIRST_CAPACITY && s->exact_frames && s->outlet && s->outlet->sock) {
+        position_fold(s, sock_acked(s->outlet->sock));
+        if (log->count + count <= log->capacity)
+            return true;
+    }
+    return grow(s, log->count + count);
+}
+
+bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint64_t offset)
+{
+    if (!s->keeps_positions)
+        return true;
+    if (!position_has_room(s, 1))
+        return false;
+    struct position_log *log = s->log;
+    CHECK(!log->count || at(log, log->count - 1)->end <= end); /* I1 */
+    *at(log, log->count++) = (struct delivered){.end = end, .offset = offset, .sub = ss};
+    return true;
+}
+
+void position_forget(struct session *s, const struct session_sub *ss)
+{
+    struct position_log *log = s->log;
+    for (uint32_t i = 0; log && i < log->count; i++)
+        if (at(log, i)->sub == ss)
+            at(log, i)->sub = NULL;
+    if (log && log->last.sub == ss)
+        log->last.sub = NULL;
+}
+
+uint64_t position_of(const struct session *s, const struct session_sub *ss, uint64_t delivered)
+{
+    const struct position_log *log = s->log;
+    for (uint32_t i = 0; log && i < log->count; i++)
+        if (at(log, i)->sub == ss)
+            return at(log, i)->offset - 1;
+    return delivered;
+}
+
+static bool is_message(const struct delivered *d, struct str channel, uint64_t offset)
+{
+    return d->sub && d->offset == offset && str_eq(session_sub_channel(d->sub), channel);
+}
+
+bool session_rewind_to(struct session *s, struct str channel, uint64_t offset)
+{
+    struct position_log *log = s->log;
+    if (!log || s->state != SESSION_DETACHED)
+        return false;
+    uint32_t keep = log->count;
+    while (keep && !is_message(at(log, keep - 1), channel, offset))
+        keep--;
+    if (!keep && !is_message(&log->last, channel, offset))
+        return false;
+    if (keep)
+        position_fold(s, at(log, keep - 1)->end);
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+        if (ss->parked)
+            ss->parked->at.offset = position_of(s, ss, ss->parked->delivered);
+    return true;
+}
+
+void position_free(struct session *s)
+{
+    if (s->log)
+        mem_free(s->log->ring);
+    mem_free(s->log);
+    s->log = NULL;
+}

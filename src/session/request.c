@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gate. session_request looks at state, form and limits, authorize_request at the rules,
+ * request_perform does it. To add a request: a row in enum request_type, a case here and one
+ * in authorize.c; the compiler names both places. */
+#include "session/session_priv.h"
+
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/utf8.h"
+
+void request_refuse(struct session *s, const struct request *r, int err, const char *detail)
+{
+    struct answer a = {.type = r->type,
+                       .err = err,
+                       .detail = detail,
+                       .channel = r->channel,
+                       .ref = r->ref,
+                       .id = r->message.id};
+    s->ops->answer(s, &a);
+}
+
+/* ---- subscribe ---------------------------------------------------------------------------- */
+
+static void keep_ref(struct session_sub *ss, struct str ref)
+{
+    mem_free(ss->ref);
+    ss->ref = ref.n ? str_dup(ref) : NULL;
+    ss->ref_n = ref.n;
+}
+
+static void subscribe(struct session *s, const struct request *r)
+{
+    struct session_sub *ss = session_sub_find(s, r->channel);
+    if (ss) {
+        struct answer a = {.type = REQUEST_SUBSCRIBE,
+                           .channel = r->channel,
+                           .ref = r->ref,
+                           .sub = ss,
+                           .is_repeat = true};
+        list_drop(&ss->link); /* subscribed last: the target of messages without a channel */
+        list_push(&s->subs, &ss->link);
+        s->ops->answer(s, &a);
+        return;
+    }
+    if (s->subs_count >= s->home->config->subscriptions_max) {
+        request_refuse(s, r, E_TOO_MANY, "Too many subscriptions on this connection");
+        return;
+    }
+    ss = session_sub_new(s);
+    ss->user = r->user;
+    ss->sub.kind = (uint8_t)r->kind;
+    ss->sub.wants_presence = r->presence;
+    ss->sub.no_messages = r->no_messages;
+    keep_ref(ss, r->ref);
+    hub_subscribe(hub_of(s->home->loop), &ss->sub, r->channel, &r->since);
+}
+
+static void unsubscribe(struct session *s, const struct request *r)
+{
+    struct session_sub *ss = session_sub_find(s, r->channel);
+    struct answer a = {.type = REQUEST_UNSUBSCRIBE, .channel = r->channel, .ref = r->ref};
+    if (ss)
+        session_sub_drop(s, ss);
+    s->ops->answer(s, &a);
+}
+
+/* ---- publish ------------------------------------------------------------------------------- */
+
+/* What waits for the hub: its own struct first, then what the answer needs. */
+struct publishing {
+    struct hub_publish publish;
+    uint64_t session_id;
+    struct str channel, ref, id;
+    char text[];
+};
+
+static struct str put(char **at, struct str s)
+{
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}
+
+static void on_published(struct hub_publish *p)
+{
+    struct publishing *w = (struct publishing *)(void *)p;
+    struct session *s = session_find(p->home, w->session_id);
+    if (s && s->state == SESSION_OPEN) {
+        struct answer a = {.type = REQUEST_PUBLISH,
+                           .err = p->err,
+                           .channel = w->channel,
+                           .ref = w->ref,
+                           .id = w->id,
+                           .published = p};
+        s->ops->answer(s, &a);
+    }
+    mem_free(w);
+}
+
+static void publish(struct session *s, const struct request *r)
+{
+    struct loop *l = s->home->loop;
+    struct msg_fields f = r->message;
+    f.channel = r->channel;
+    f.sender = s->identity->sub;
+    f.sender_name = s->outlet ? session_name(s) : STR_NONE;
+    f.sender_session = s->outlet ? s->id : 0;
+    struct msg *m = msg_new(&f);
+    if (!m) {
+        request_refuse(s, r, E_NO_MEMORY, NULL);
+        return;
+    }
+    size_t texts = r->channel.n + r->ref.n + f.id.n;
+    struct publishing *w = mem_new(sizeof(*w) + (r->wants_answer ? texts : 0));
+    w->publish.msg = m;
+    if (r->wants_answer) {
+        char *at = w->text;
+        w->publish.done = on_published;
+        w->session_id = s->id;
+        w->channel = put(&at, r->channel);
+        w->ref = put(&at, r->ref);
+        w->id = put(&at, f.id);
+    }
+    hub_publish(hub_of(l), &w->publish);
+}
+
+/* ---- presence ------------------------------------------------------------------------------ */
+
+struct tracking {
+    struct hub_track track;
+    uint64_t session_id;
+    struct str ref;
+    char text[];
+};
+
+static void on_tracked(struct hub_track *t)
+{
+    struct tracking *w = (struct tracking *)(void *)t;
+    struct session *s = session_find(t->home, w->session_id);
+    if (s && s->state == SESSION_OPEN) {
+        struct answer a = {.type = t->is_untrack ? REQUEST_UNTRACK : REQUEST_TRACK,
+                           .err = t->err,
+                           .channel = t->channel,
+                           .ref = w->ref};
+        s->ops->answer(s, &a);
+    }
+    mem_free(w);
+}
+
+static void send_track(struct session *s, const struct request *r, bool is_untrack,
+                       uint64_t grace_ms, bool is_silent)
+{
+    size_t texts = r->channel.n + r->key.n + r->meta.n + r->ref.n;
+    struct tracking *w = mem_new(sizeof(*w) + texts);
+    char *at = w->text;
+    w->session_id = s->id;
+    w->ref = put(&at, r->ref);
+    w->track.session = s->id;
+    w->track.is_untrack = is_untrack;
+    w->track.grace_ms = grace_ms;
+    w->track.channel = put(&at, r->channel);
+    w->track.key = put(&at, r->key);
+    w->track.meta = put(&at, r->meta);
+    w->track.done = is_silent ? NULL : on_tracked;
+    hub_track(hub_of(s->home->loop), &w->track);
+}
+
+static struct tracked *tracked_find(struct session *s, const struct request *r)
+{
+    for (struct list *l = s->tracked.next; l != &s->tracked; l = l->next) {
+        struct tracked *t = LIST_OF(l, struct tracked, link);
+        if (str_eq(str_of(t->text, t->channel_n), r->channel) &&
+            str_eq(str_of(t->text + t->channel_n, t->key_n), r->key))
+            return t;
+    }
+    return NULL;
+}
+
+static void track(struct session *s, const struct request *r)
+{
+    struct tracked *t = tracked_find(s, r);
+    if (!t && s->tracked_count >= s->home->config->tracked_max) {
+        request_refuse(s, r, E_TOO_MANY, "Too many presence entries on this connection");
+        return;
+    }
+    if (!t) {
+        t = mem_new(sizeof(*t) + r->channel.n + r->key.n);
+        t->channel_n = r->channel.n;
+        t->key_n = r->key.n;
+        memcpy(t->text, r->channel.p, r->channel.n);
+        memcpy(t->text + r->channel.n, r->key.p, r->key.n);
+        list_push(&s->tracked, &t->link);
+        s->tracked_count++;
+    }
+    send_track(s, r, false, 0, false);
+}
+
+static void tracked_drop(struct session *s, struct tracked *t)
+{
+    list_drop(&t->link);
+    s->tracked_count--;
+    mem_free(t);
+}
+
+static void untrack(struct session *s, const struct request *r)
+{
+    struct tracked *t = tracked_find(s, r);
+    if (t)
+        tracked_drop(s, t);
+    send_track(s, r, true, 0, false);
+}
+
+void session_untrack_all(struct session *s, uint64_t grace_ms)
+{
+    while (!list_is_empty(&s->tracked)) {
+        struct tracked *t = LIST_OF(s->tracked.next, struct tracked, link);
+        struct request r = {.channel = str_of(t->text, t->channel_n),
+                            .key = str_of(t->text + t->channel_n, t->key_n)};
+        send_track(s, &r, true, grace_ms, true);
+        tracked_drop(s, t);
+    }
+}
+
+/* ---- presence state and history ------------------------------------------------------------- */
+
+struct querying {
+    struct hub_query query;
+    uint64_t session_id;
+    enum request_type type;
+    struct str ref;
+    char text[];
+};
+
+static void on_queried(struct hub_query *q)
+{
+    struct querying *w = (struct querying *)(void *)q;
+    struct session *s = session_find(q->home, w->session_id);
+    if (s && s->state == SESSION_OPEN) {
+        struct answer a = {
+            .type = w->type, .err = q->err, .channel = q->channel, .ref = w->ref, .query = q};
+        s->ops->answer(s, &a);
+    }
+    hub_query_clear(q);
+    mem_free(w);
+}
+
+static void query(struct session *s, const struct request *r)
+{
+    struct querying *w = mem_new(sizeof(*w) + r->channel.n + r->ref.n);
+    char *at = w->text;
+    w->session_id = s->id;
+    w->type = r->type;
+    w->ref = put(&at, r->ref);
+    w->query.channel = put(&at, r->channel);
+    w->query.want_history = r->type == REQUEST_HISTORY;
+    w->query.want_presence = r->type == REQUEST_PRESENCE;
+    w->query.before = r->before;
+    w->query.after = r->after;
+    w->query.limit = r->limit;
+    w->query.done = on_queried;
+    hub_query(hub_of(s->home->loop), &w->query);
+}
+
+void request_perform(struct session *s, const struct request *r)
+{
+    switch (r->type) {
+    case REQUEST_SUBSCRIBE:
+        subscribe(s, r);
+        break;
+    case REQUEST_UNSUBSCRIBE:
+        unsubscribe(s, r);
+        break;
+    case REQUEST_PUBLISH:
+        publish(s, r);
+        break;
+    case REQUEST_TRACK:
+        track(s, r);
+        break;
+    case REQUEST_UNTRACK:
+        untrack(s, r);
+        break;
+    case REQUEST_PRESENCE:
+    case REQUEST_HISTORY:
+        query(s, r);
+        break;
+    }
+}
+
+/* ---- the gate -------------------------------------------------------------------------------- */
+
+static bool is_name(struct str s, size_t max)
+{
+    if (!s.n || s.n > max || !utf8_valid(s))
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if ((uint8_t)s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static void take_token(struct session *s)
+{
+    const struct session_config *config = s->home->config;
+    uint64_t now_ms = loop_now_ms(s->home->loop);
+    if (!config->messages_per_second)
+        return;
+    uint64_t passed_ms = now_ms - s->tokens_at_ms;
+    int64_t burst = (int64_t)config->messages_burst * 1000;
+    int64_t tokens =
+        s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
+                              (int64_t)config->messages_per_second;
+    s->tokens_at_ms = now_ms;
+    s->tokens_milli = (int32_t)((tokens > burst ? burst : tokens) - 1000);
+}
+
+/* Empty channel: the one subscribed last, else the default channel. */
+static struct str fill_channel(struct session *s, const struct request *r)
+{
+    struct session_sub *last = session_sub_last(s);
+    if (r->channel.n)
+        return r->channel;
+    if (r->type != REQUEST_SUBSCRIBE && last)
+        return session_sub_channel(last);
+    return s->home->config->default_channel;
+}
+
+static int check_form(struct session *s, struct request *r, const char **detail)
+{
+    const struct session_config *config = s->home->config;
+    size_t payload_max = config->payload_bytes_max;
+    if (!is_name(r->channel, config->channel_bytes_max)) {
+        *detail = "Channel names are 1 to 255 bytes of UTF-8 without control characters";
+        return E_BAD_REQUEST;
+    }
+    if (r->type == REQUEST_PUBLISH) {
+        const struct channel_settings *cs = hub_settings(hub_of(s->home->loop), r->channel);
+        if (cs->payload_bytes_max)
+            payload_max = cs->payload_bytes_max;
+        if (!cs->echo && s->outlet)
+            r->message.no_echo = true;
+        if (r->message.content.n + r->message.attachments.n > payload_max) {
+            *detail = "The content is larger than the channel takes";
+            return E_TOO_LARGE;
+        }
+    }
+    if (r->type == REQUEST_TRACK && r->meta.n > config->meta_bytes_max) {
+        *detail = "The presence meta is too large";
+        return E_TOO_LARGE;
+    }
+    if ((r->type == REQUEST_TRACK || r->type == REQUEST_UNTRACK) && !is_name(r->key, 255)) {
+        *detail = "Presence keys are 1 to 255 bytes of UTF-8 without control characters";
+        return E_BAD_REQUEST;
+    }
+    return 0;
+}
+
+void session_request(struct session *s, const struct request *given)
+{
+    struct request r = *given;
+    const char *detail = NULL;
+    if (s->state != SESSION_OPEN)
+        return;
+    take_token(s);
+    r.channel = fill_channel(s, given);
+    if ((r.type == REQUEST_TRACK || r.type == REQUEST_UNTRACK) && !r.key.n)
+        r.key = s->identity->sub.n ? s->identity->sub : session_name(s);
+    if (r.type == REQUEST_TRACK && !r.meta.n)
+        r.meta = STR("{}");
+    if (r.type == REQUEST_HISTORY && (!r.limit || r.limit > 1000))
+        r.limit = r.limit ? 1000 : 100;
+    int err = check_form(s, &r, &detail);
+    if (!err && s->identity->expires_ms &&
+        s->identity->expires_ms <= loop_wall_ms(s->home->loop))
+        err = E_TOKEN_EXPIRED;
+    if (err)
+        request_refuse(s, &r, err, detail);
+    else
+        authorize_request(s, &r);
+}

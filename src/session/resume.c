@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Coming back: what a session keeps while it has no connection, and how it is found again.
+ *
+ * A ticket is a secret that names a group: the sessions of one browser (cookie) or of one
+ * client object. Its first two digits are the loop where the group lives, so that a request
+ * that arrives elsewhere is handed over. A session is claimed once: claiming attaches it, and
+ * an attached session is no longer among those that wait. */
+#include "session/session_priv.h"
+
+#include "base/base64.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+struct ticket_group {
+    struct list sessions;
+    size_t count;
+    char ticket[SESSION_TICKET_SIZE + 1];
+};
+
+void resume_free_parked(struct session_sub *ss)
+{
+    mem_free(ss->parked);
+    ss->parked = NULL;
+}
+
+/* A subscription leaves the hub, its name and position stay. */
+static void park(struct session *s, struct session_sub *ss)
+{
+    struct str name = session_sub_channel(ss);
+    if (ss->parked && ss->sub.state == SUB_ASKED) { /* was being taken up again: as before */
+        hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+        return;
+    }
+    struct parked_sub *p = mem_new(sizeof(*p) + name.n);
+    p->name_n = name.n;
+    memcpy(p->name, name.p, name.n);
+    p->wants_presence = ss->sub.wants_presence;
+    p->no_messages = ss->sub.no_messages;
+    p->kind = ss->sub.kind;
+    if (ss->sub.state != SUB_ASKED) {
+        memcpy(p->at.epoch, subscription_epoch(&ss->sub), sizeof(p->at.epoch));
+        p->delivered = ss->sub.offset;
+        p->at.offset = position_of(s, ss, ss->sub.offset);
+    }
+    hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+    mem_free(ss->parked);
+    ss->parked = p;
+}
+
+void session_detach(struct session *s, int err)
+{
+    const struct session_config *config = s->home->config;
+    uint64_t now_ms = loop_now_ms(s->home->loop);
+    if (s->state != SESSION_OPEN)
+        return;
+    if (!config->resume_ms) {
+        session_end(s, err, false);
+        return;
+    }
+    if (s->exact_frames && s->outlet && s->outlet->sock)
+        position_fold(s, sock_acked(s->outlet->sock));
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+        park(s, ss);
+    log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
+    s->outlet = NULL;
+    s->state = SESSION_DETACHED;
+    s->resume_until_ms = now_ms + config->resume_ms;
+    s->lease_until_ms = s->tracked_count ? now_ms + config->presence_lease_ms : 0;
+    if (s->group) { /* longest waiting first */
+        list_drop(&s->group_link);
+        list_push(&s->group->sessions, &s->group_link);
+    }
+    session_watch(s);
+}
+
+static void take_up(struct session *s, struct session_sub *ss)
+{
+    struct parked_sub *p = ss->parked;
+    struct subscribe_options o = {.has_since = p->at.epoch[0] != 0, .since = p->at};
+    ss->is_resume = true;
+    ss->sub.kind = p->kind;
+    ss->sub.wants_presence = p->wants_presence;
+    ss->sub.no_messages = p->no_messages;
+    hub_subscribe(hub_of(s->home->loop), &ss->sub, str_of(p->name, p->name_n), &o);
+}
+
+int session_attach(struct session *s, struct outlet *outlet, struct identity *identity)
+{
+    CHECK(s->state == SESSION_DETACHED);
+    if (!str_eq(s->identity->sub, identity->sub))
+        return E_ACCESS_DENIED;
+    identity_ref(identity);
+    identity_unref(s->identity);
+    s->identity = identity;
+    s->outlet = outlet;
+    s->state = SESSION_OPEN;
+    s->is_warned = false;
+    s->stream = s->marked = 0;
+    position_free(s);
+    session_watch(s);
+    for (struct session_sub *ss = session_sub_first(s), *next; ss; ss = next) {
+        next = session_sub_next(s, ss);
+        /* The right to listen is asked again: rules and token may have changed. */
+        int err = ss->parked->no_messages
+                      ? 0
+                      : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE,
+                                    session_sub_channel(ss));
+        if (err < 0)
+            session_sub_drop(s, ss);
+        else
+            take_up(s, ss);
+    }
+    return 0;
+}
+
+void session_set_position(struct session_sub *ss, const struct position *at)
+{
+    if (ss->parked)
+        ss->parked->at = *at;
+}
+
+struct position session_sub_position(const struct session_sub *ss)
+{
+    struct position at = {.offset = ss->sub.offset};
+    if (ss->parked)
+        return ss->parked->at;
+    memcpy(at.epoch, subscription_epoch(&ss->sub), sizeof(at.epoch));
+    return at;
+}
+
+/* ---- tickets ------------------------------------------------------------------------------- */
+
+struct loop *session_ticket_loop(struct loop *l, struct str ticket)
+{
+    struct loops *ls = loop_siblings(l);
+    uint64_t index;
+    if (ticket.n != SESSION_TICKET_SIZE || !num_hex64(str_head(ticket, 2), &index) ||
+        index >= loops_count(ls))
+        return NULL;
+    return loops_at(ls, (unsigned)index);
+}
+
+static struct ticket_group *group_new(struct session_home *home, struct str ticket)
+{
+    static const char hex[] = "0123456789abcdef";
+    struct ticket_group *g = mem_new(sizeof(*g));
+    list_init(&g->sessions);
+    if (ticket.n == SESSION_TICKET_SIZE && session_ticket_loop(home->loop, ticket) == home->loop) {
+        memcpy(g->ticket, ticket.p, SESSION_TICKET_SIZE);
+    } else {
+        uint8_t chance[18];
+        struct buf b = {0};
+        loop_random(home->loop, chance, sizeof(chance));
+        base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
+        unsigned index = loop_index(home->loop);
+        g->ticket[0] = hex[index >> 4];
+        g->ticket[1] = hex[index & 15];
+        memcpy(g->ticket + 2, b.p, SESSION_TICKET_SIZE - 2);
+        buf_free(&b);
+    }
+    map_put(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE), g);
+    return g;
+}
+
+void session_ticket_join(struct session *s, struct str ticket, char out[SESSION_TICKET_SIZE + 1])
+{
+    struct session_home *home = s->home;
+    struct ticket_group *g = ticket.n ? map_get(&home->tickets, ticket) : NULL;
+    CHECK(!s->group);
+    if (!g)
+        g = group_new(home, ticket);
+    s->group = g;
+    g->count++;
+    list_push(&g->sessions, &s->group_link);
+    memcpy(out, g->ticket, sizeof(g->ticket));
+}
+
+void resume_ticket_leave(struct session *s)
+{
+    struct ticket_group *g = s->group;
+    if (!g)
+        return;
+    s->group = NULL;
+    list_drop(&s->group_link);
+    if (--g->count)
+        return;
+    map_remove(&s->home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE));
+    mem_free(g);
+}
+
+void resume_tickets_free(struct session_home *home)
+{
+    CHECK(!home->tickets.count); /* groups go with their last session */
+    map_free(&home->tickets);
+}
+
+struct session *session_ticket_claim(struct loop *l, struct str ticket,
+                                     const struct session_ops *ops,
+                                     const struct identity *identity)
+{
+    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
+    if (!g)
+        return NULL;
+    for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
+        struct session *s = LIST_OF(at, struct session, group_link);
+        if (s->state == SESSION_DETACHED && s->ops == ops &&
+            str_eq(s->identity->sub, identity->sub))
+            return s;
+    }
+    return NULL;
+}
+
+size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
+                               struct session **out, size_t max)
+{
+    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
+    size_t count = 0;
+    if (!g)
+        return 0;
+    for (struct list *at = g->sessions.next; at != &g->sessions && count < max; at = at->next) {
+        struct session *s = LIST_OF(at, struct session, group_link);
+        if (s->state == SESSION_OPEN && s->ops == ops)
+            out[count++] = s;
+    }
+    return count;
+}

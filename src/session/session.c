@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of sessions; see the drawing in session.h. One timer a session stands for whatever
+ * is due next: the notice before its token expires, the expiry, the end of the lease of its
+ * presence and of the wait for its client. */
+#include "session/session_priv.h"
+
+#include "base/base64.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+struct session_home *session_home_of(struct loop *l)
+{
+    return loop_slot(l, LOOP_SLOT_SESSION);
+}
+
+void session_setup(struct loops *ls, const struct session_config *config, struct keyring *keys,
+                   struct rules *rules, struct policy *policy)
+{
+    hub_set_subscription_ops(&deliver_ops);
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        struct session_home *home = mem_new(sizeof(*home));
+        home->loop = loops_at(ls, i);
+        home->config = config;
+        home->auth = auth_new(keys);
+        home->rules = rules_ref(rules);
+        home->policy = policy;
+        list_init(&home->sessions);
+        list_init(&home->graveyard);
+        loop_slot_set(home->loop, LOOP_SLOT_SESSION, home);
+    }
+}
+
+static void free_dead(struct loop *l, struct turn_task *task)
+{
+    (void)l;
+    struct session_home *home = LIST_OF(task, struct session_home, free_task);
+    struct list *link;
+    while ((link = list_take(&home->graveyard)))
+        mem_free(LIST_OF(link, struct session, link));
+}
+
+void session_teardown(struct loops *ls)
+{
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        struct session_home *home = session_home_of(loops_at(ls, i));
+        while (!list_is_empty(&home->sessions))
+            session_end(LIST_OF(home->sessions.next, struct session, link), E_DRAINING, true);
+        loop_turn_task_drop(&home->free_task);
+        free_dead(home->loop, &home->free_task);
+        resume_tickets_free(home);
+        auth_free(&home->auth);
+        rules_unref(home->rules);
+        map_free(&home->by_id);
+        buf_free(&home->scratch);
+        loop_slot_set(home->loop, LOOP_SLOT_SESSION, NULL);
+        mem_free(home);
+    }
+}
+
+void session_reload(struct loop *l, struct keyring *keys, struct rules *rules)
+{
+    struct session_home *home = session_home_of(l);
+    auth_set_keyring(home->auth, keys);
+    rules_unref(home->rules);
+    home->rules = rules_ref(rules);
+}
+
+const struct session_config *session_config_of(struct loop *l)
+{
+    return session_home_of(l)->config;
+}
+
+struct auth *session_auth(struct loop *l)
+{
+    return session_home_of(l)->auth;
+}
+
+int session_verify(struct loop *l, struct str token, struct identity **out,
+                   struct auth_verdict *verdict)
+{
+    int err = auth_verify(session_home_of(l)->auth, token, loop_wall_ms(l), out, verdict);
+    if (err)
+        metric_add(M_AUTH_FAILURES, 1);
+    return err;
+}
+
+/* ---- open and end --------------------------------------------------------------------- */
+
+static void name_session(struct session *s)
+{
+    uint8_t chance[12];
+    struct buf b = {0};
+    loop_random(s->home->loop, chance, sizeof(chance));
+    /* The loop stands in the id so that mail and tickets find it. */
+    memcpy(&s->id, chance, sizeof(s->id));
+    s->id = (s->id & 0x00ffffffffffffffull) | (uint64_t)loop_index(s->home->loop) << 56;
+    if (!s->id)
+        s->id = 1;
+    base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
+    memcpy(s->name, b.p, 16);
+    buf_free(&b);
+}
+
+struct session *session_open(struct loop *l, const struct session_open *o)
+{
+    struct session_home *home = session_home_of(l);
+    size_t max = home->config->sessions_max / loops_count(loop_siblings(l));
+    if (home->by_id.count >= max)
+        return NULL;
+    struct session *s = mem_new(sizeof(*s));
+    s->home = home;
+    s->ops = o->ops;
+    s->outlet = o->outlet;
+    s->user = o->user;
+    s->identity = identity_ref(o->identity);
+    s->keeps_positions = o->keeps_positions;
+    s->exact_frames = o->exact_frames;
+    s->state = SESSION_OPEN;
+    s->tokens_milli = (int32_t)(home->config->messages_burst * 1000);
+    s->tokens_at_ms = loop_now_ms(l);
+    list_init(&s->subs);
+    list_init(&s->tracked);
+    name_session(s);
+    list_push(&home->sessions, &s->link);
+    map_put(&home->by_id, str_of((char *)&s->id, sizeof(s->id)), s);
+    metric_add(M_SESSIONS, 1);
+    session_watch(s);
+    return s;
+}
+
+void session_end(struct session *s, int err, bool leave_now)
+{
+    struct session_home *home = s->home;
+    if (s->state == SESSION_ENDED)
+        return;
+    log_debug("session", "end", "session=%s err=%d", s->name, err);
+    s->state = SESSION_ENDED;
+    session_untrack_all(s, leave_now ? 0 : home->config->presence_grace_ms);
+    while (!list_is_empty(&s->subs))
+        session_sub_drop(s, LIST_OF(s->subs.next, struct session_sub, link));
+    timer_stop(&s->timer);
+    position_free(s);
+    resume_ticket_leave(s);
+    map_remove(&home->by_id, str_of((char *)&s->id, sizeof(s->id)));
+    list_drop(&s->link);
+    metric_add(M_SESSIONS, -1);
+    if (s->ops->ended)
+        s->ops->ended(s, err);
+    identity_unref(s->identity);
+    s->identity = NULL;
+    s->outlet = NULL;
+    list_push(&home->graveyard, &s->link);
+    home->free_task.run = free_dead;
+    loop_at_turn_end(home->loop, TURN_FREE, &home->free_task);
+}
+
+/* ---- time ------------------------------------------------------------------------------ */
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+static void expire(struct session *s)
+{
+    if (s->ops->expired && s->ops->expired(s))
+        return;
+    if (s->state == SESSION_DETACHED)
+        session_end(s, E_TOKEN_EXPIRED, true);
+    else if (s->state == SESSION_OPEN && s->outlet)
+        outlet_close(s->outlet, E_TOKEN_EXPIRED, STR_NONE);
+}
+
+static void on_timer(struct loop *l, struct timer *timer)
+{
+    struct session *s = LIST_OF(timer, struct session, timer);
+    uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l);
+    uint64_t expires_ms = s->identity->expires_ms;
+    if (s->state == SESSION_DETACHED && s->lease_until_ms && s->lease_until_ms <= now_ms) {
+        s->lease_until_ms = 0;
+        session_untrack_all(s, 0);
+    }
+    if (s->state == SESSION_DETACHED && s->resume_until_ms <= now_ms) {
+        session_end(s, E_TIMEOUT, true);
+        return;
+    }
+    if (expires_ms && expires_ms <= wall_ms) {
+        expire(s);
+        if (s->state == SESSION_OPEN && s->identity->expires_ms <= wall_ms)
+            return; /* it said so; a fresh token sets the timer again */
+    } else if (expires_ms && !s->is_warned && s->state == SESSION_OPEN &&
+               expires_ms - wall_ms <= s->home->config->expiring_ms) {
+        s->is_warned = true;
+        if (s->ops->expiring)
+            s->ops->expiring(s, expires_ms - wall_ms);
+    }
+    if (s->state != SESSION_ENDED)
+        session_watch(s);
+}
+
+void session_watch(struct session *s)
+{
+    struct loop *l = s->home->loop;
+    uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l), due_ms = 0;
+    uint64_t expires_ms = s->identity->expires_ms, notice_ms = s->home->config->expiring_ms;
+    if (expires_ms > wall_ms) {
+        uint64_t left_ms = expires_ms - wall_ms;
+        due_ms = now_ms + (s->is_warned || left_ms <= notice_ms ? left_ms : left_ms - notice_ms);
+        if (!s->is_warned && left_ms <= notice_ms && s->state == SESSION_OPEN)
+            due_ms = now_ms; /* say it at once */
+    } else if (expires_ms) {
+        due_ms = now_ms;
+    }
+    if (s->state == SESSION_DETACHED)
+        due_ms = sooner(due_ms, sooner(s->lease_until_ms, s->resume_until_ms));
+    if (!due_ms)
+        timer_stop(&s->timer);
+    else
+        timer_set(l, &s->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+}
+
+int session_authenticate(struct session *s, struct str token, struct auth_verdict *verdict)
+{
+    struct identity *id = NULL;
+    int err = session_verify(s->home->loop, token, &id, verdict);
+    if (err)
+        return err;
+    if (s->identity->sub.n && !str_eq(s->identity->sub, id->sub)) {
+        identity_unref(id);
+        return E_ACCESS_DENIED;
+    }
+    identity_unref(s->identity);
+    s->identity = id;
+    s->is_warned = false;
+    session_watch(s);
+    return 0;
+}
+
+uint64_t session_hold_ms(struct session *s)
+{
+    const struct session_config *config = s->home->config;
+    if (!config->messages_per_second || s->tokens_milli >= 0)
+        return 0;
+    return (uint64_t)-s->tokens_milli / config->messages_per_second + 1;
+}
+
+/* ---- subscriptions ---------------------------------------------------------------------- */
+
+struct session_sub *session_sub_new(struct session *s)
+{
+    struct session_sub *ss = mem_new(sizeof(*ss));
+    ss->session = s;
+    ss->sub.session = s->id;
+    list_push(&s->subs, &ss->link);
+    s->subs_count++;
+    return ss;
+}
+
+void session_sub_drop(struct session *s, struct session_sub *ss)
+{
+    if (s->ops->unsubscribed)
+        s->ops->unsubscribed(s, ss);
+    position_forget(s, ss);
+    hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+    resume_free_parked(ss);
+    mem_free(ss->ref);
+    list_drop(&ss->link);
+    s->subs_count--;
+    mem_free(ss);
+}
+
+void session_unsubscribe(struct session *s, struct session_sub *ss)
+{
+    session_sub_drop(s, ss);
+}
+
+struct str session_sub_channel(const struct session_sub *ss)
+{
+    if (ss->sub.topic)
+        return subscription_channel(&ss->sub);
+    return ss->parked ? str_of(ss->parked->name, ss->parked->name_n) : STR_NONE;
+}
+
+struct session_sub *session_sub_first(struct session *s)
+{
+    return list_is_empty(&s->subs) ? NULL : LIST_OF(s->subs.next, struct session_sub, link);
+}
+
+struct session_sub *session_sub_next(struct session *s, struct session_sub *ss)
+{
+    return ss->link.next == &s->subs ? NULL : LIST_OF(ss->link.next, struct session_sub, link);
+}
+
+struct session_sub *session_sub_last(struct session *s)
+{
+    return list_is_empty(&s->subs) ? NULL : LIST_OF(s->subs.prev, struct session_sub, link);
+}
+
+struct session_sub *session_sub_find(struct session *s, struct str channel)
+{
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+        if (str_eq(session_sub_channel(ss), channel))
+            return ss;
+    return NULL;
+}
+
+void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_kind kind)
+{
+    if (ss->parked)
+        ss->parked->kind = (uint8_t)kind;
+    hub_set_kind(hub_of(s->home->loop), &ss->sub, kind);
+}
+
+void session_mark(struct session *s)
+{
+    s->marked = position_stream(s);
+}
+
+void session_confirm(struct session *s)
+{
+    position_fold(s, s->marked);
+}
+
+/* ---- all of a loop ----------------------------------------------------------------------- */
+
+void session_drain(struct loop *l, uint64_t spread_ms)
+{
+    struct session_home *home = session_home_of(l);
+    for (struct list *at = home->sessions.next, *next; at != &home->sessions; at = next) {
+        next = at->next;
+        struct session *s = LIST_OF(at, struct session, link);
+        uint64_t in_ms = spread_ms ? loop_random_u64(l) % spread_ms : 0;
+        if (s->state == SESSION_OPEN && s->ops->reconnect)
+            s->ops->reconnect(s, in_ms);
+    }
+}
+
+void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void *arg)
+{
+    struct session_home *home = session_home_of(l);
+    for (struct list *at = home->sessions.next, *next; at != &home->sessions; at = next) {
+        next = at->next;
+        fn(LIST_OF(at, struct session, link), arg);
+    }
+}
+
+size_t session_count(struct loop *l)
+{
+    return session_home_of(l)->by_id.count;
+}
+
+struct session *session_find(struct loop *l, uint64_t id)
+{
+    return map_get(&session_home_of(l)->by_id, str_of((char *)&id, sizeof(id)));
+}
+
+uint64_t session_id(const struct session *s)
+{
+    return s->id;
+}
+
+struct str session_name(const struct session *s)
+{
+    return str_of(s->name, 16);
+}
+
+struct loop *session_loop(const struct session *s)
+{
+    return s->home->loop;
+}
+
+struct identity *session_identity(const struct session *s)
+{
+    return s->identity;
+}
+
+struct outlet *session_outlet(const struct session *s)
+{
+    return s->outlet;
+}
+
+void *session_user(const struct session *s)
+{
+    return s->user;
+}
+
+void session_set_user(struct session *s, void *user)
+{
+    s->user = user;
+}
+
+bool session_is_open(const struct session *s)
+{
+    return s->state == SESSION_OPEN;
+}
+
+bool session_is_detached(const struct session *s)
+{
+    return s->state == SESSION_DETACHED;
+}
+
+size_t session_subs_count(const struct session *s)
+{
+    return s->subs_count;
+}

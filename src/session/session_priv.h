@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the session room share. */
+#ifndef SESSION_SESSION_PRIV_H
+#define SESSION_SESSION_PRIV_H
+
+#include "base/map.h"
+#include "session/session.h"
+
+enum session_state { SESSION_OPEN, SESSION_DETACHED, SESSION_ENDED };
+
+/* One message on its way to the client (position.c). */
+struct delivered {
+    uint64_t end; /* stream position after its last byte */
+    uint64_t offset;
+    struct session_sub *sub; /* NULL: unsubscribed meanwhile */
+};
+struct position_log {
+    struct delivered *ring;
+    uint32_t head, count, capacity;
+    struct delivered last; /* the newest that was confirmed and left the ring */
+};
+
+/* A subscription while there is no connection. */
+struct parked_sub {
+    struct position at;      /* where it goes on */
+    uint64_t delivered;      /* newest offset that was handed to the old connection */
+    bool wants_presence, no_messages;
+    uint8_t kind;
+    size_t name_n;
+    char name[];
+};
+
+struct tracked {
+    struct list link;
+    size_t channel_n, key_n;
+    char text[]; /* channel, key */
+};
+
+struct ticket_group;
+struct session_home;
+
+struct session {
+    uint64_t id;
+    struct session_home *home;
+    const struct session_ops *ops;
+    struct outlet *outlet;
+    struct identity *identity;
+    void *user;
+    struct list subs;
+    struct list link; /* home->sessions */
+    struct position_log *log;
+    uint64_t stream;  /* bytes handed over, where the outlet has no sock */
+    uint64_t marked;  /* stream position of the last ping */
+    struct list tracked;
+    struct timer timer;
+    uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
+    struct ticket_group *group;
+    struct list group_link;
+    uint64_t tokens_at_ms;
+    int32_t tokens_milli; /* of a message: 1000 = one */
+    uint32_t subs_count;
+    uint16_t tracked_count;
+    uint8_t state;
+    bool keeps_positions, exact_frames, is_warned;
+    char name[17];
+};
+
+/* Of one loop. */
+struct session_home {
+    struct loop *loop;
+    const struct session_config *config;
+    struct auth *auth;
+    struct rules *rules;
+    struct policy *policy;
+    struct map by_id;
+    struct map tickets;
+    struct list sessions;
+    struct list graveyard;
+    struct turn_task free_task;
+    struct buf scratch;
+};
+struct session_home *session_home_of(struct loop *l);
+
+/* authorize.c: asks the rules (and the policy) for each op of the request; then runs
+ * request_perform or answers with the error. */
+void authorize_request(struct session *s, const struct request *r);
+/* request.c */
+void request_perform(struct session *s, const struct request *r);
+void request_refuse(struct session *s, const struct request *r, int err, const char *detail);
+
+/* deliver.c */
+extern const struct subscription_ops deliver_ops;
+
+/* position.c */
+bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint64_t offset);
+bool position_has_room(struct session *s, size_t count);
+void position_forget(struct session *s, const struct session_sub *ss);
+void position_fold(struct session *s, uint64_t acked);
+uint64_t position_of(const struct session *s, const struct session_sub *ss, uint64_t delivered);
+void position_free(struct session *s);
+uint64_t position_stream(const struct session *s);
+
+/* resume.c */
+void resume_free_parked(struct session_sub *ss);
+void resume_ticket_leave(struct session *s);
+void resume_tickets_free(struct session_home *home);
+
+/* session.c */
+struct session_sub *session_sub_new(struct session *s);
+void session_sub_drop(struct session *s, struct session_sub *ss);
+void session_watch(struct session *s); /* sets the timer to what is due next */
+void session_untrack_all(struct session *s, uint64_t grace_ms);
+
+#endif
