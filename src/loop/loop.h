@@ -26,8 +26,12 @@ unsigned loops_count(const struct loops *ls);
 struct loop *loops_at(struct loops *ls, unsigned index);
 void loops_run(struct loops *ls);
 void loops_stop(struct loops *ls);
-/* After loops_run has returned. */
+/* Before loops_run returns, on its thread: every sock is closed (its on_close has run) and
+ * every mail delivered. loops_free delivers what workers have posted since. */
 void loops_free(struct loops **ls);
+/* Runs fn on loop 0 when the process gets that signal. Before loops_run. */
+void loops_on_signal(struct loops *ls, int signum,
+                     void (*fn)(struct loop *l, int signum, void *arg), void *arg);
 
 unsigned loop_index(const struct loop *l);
 struct loops *loop_siblings(struct loop *l);
@@ -60,6 +64,20 @@ uint64_t loop_now_us(const struct loop *l);
 /* Unpredictable bytes (getrandom, buffered per loop); seeded chance in the simulator. */
 void loop_random(struct loop *l, void *out, size_t n);
 uint64_t loop_random_u64(struct loop *l);
+
+/* A descriptor that a library owns (libpq, inotify); level-triggered. `ready` gets the bits
+ * that hold. The struct belongs to the caller and must stay until loop_unwatch. */
+enum { WATCH_READ = 1, WATCH_WRITE = 4, WATCH_ERROR = 8 };
+struct watch {
+    void (*ready)(struct loop *l, struct watch *w, unsigned events);
+    int fd;
+    unsigned events;
+};
+/* Starts, or changes what is asked for; false when the kernel refuses. */
+bool loop_watch(struct loop *l, struct watch *w, int fd, unsigned events)
+    __attribute__((warn_unused_result));
+/* Before the descriptor is closed. Harmless when not watched. */
+void loop_unwatch(struct loop *l, struct watch *w);
 
 /* Memory that lives until the end of this turn. */
 struct arena *loop_turn(struct loop *l);

@@ -20,6 +20,7 @@ struct segment {
     uint32_t capacity;
     uint8_t bytes[];
 };
+/* One reference for the caller; capacity is at least what was asked. NULL without memory. */
 struct segment *segment_new(struct loop *l, size_t capacity);
 void segment_ref(struct segment *g);
 void segment_unref(struct segment **g);
@@ -28,7 +29,8 @@ struct sock;
 struct sock_ops {
     /* Returns bytes used (0..n). Called again as soon as more arrives. */
     size_t (*on_input)(struct sock *s, uint8_t *bytes, size_t n);
-    /* The peer finished its side (FIN); by default (NULL) the connection is closed. */
+    /* The peer finished its side (FIN); by default (NULL) the connection is closed. Told once,
+     * and at once even while paused, when bytes before the FIN may still be unread. */
     void (*on_end)(struct sock *s);
     /* The queue was not empty after a flush and now has fallen below the low mark (or empty). */
     void (*on_drained)(struct sock *s);
@@ -83,12 +85,17 @@ struct sock_listen_config {
     struct tls_context *tls; /* NULL = plain; borrowed */
     unsigned backlog;        /* 0 = 4096 */
     size_t connections_max;  /* of this listener and loop; 0 = no limit */
+    /* Sent to a connection that is closed at once for lack of room (plain listeners only;
+     * borrowed as long as the listener). */
+    struct str busy_answer;
+    bool exclusive; /* fail when somebody else listens there (else the port is shared) */
     uint64_t tls_handshake_ms;
     /* Runs for each new connection (after the TLS handshake); must set an owner. */
     void (*on_accept)(struct sock *s, void *arg);
     void *arg;
 };
-/* One listener per loop on the same address (SO_REUSEPORT). NULL and *err text on failure. */
+/* One listener per loop on the same address (SO_REUSEPORT). NULL and *err text on failure.
+ * A Unix socket is served by loop 0 alone: the listeners of the other loops stay silent. */
 struct sock_listener *sock_listen(struct loop *l, const struct sock_listen_config *config,
                                   char *err, size_t err_size);
 /* The port that was bound (for ":0"). */

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection (states are drawn in sock_priv.h): how it gets an owner, how it ends.
+ * Nothing is freed where it happens: a dead sock goes to the graveyard, and TURN_FREE tells the
+ * owner, closes the descriptor and frees it. The descriptor stays open until on_close has
+ * returned, so that the owner can still ask what the peer's kernel has acknowledged. */
+#include "loop/sock_priv.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static bool may_become(enum sock_state from, enum sock_state to)
+{
+    switch (from) {
+    case SOCK_HANDSHAKE:
+        return to == SOCK_OPEN || to == SOCK_FLUSHING || to == SOCK_DEAD;
+    case SOCK_OPEN:
+        return to == SOCK_FLUSHING || to == SOCK_DEAD;
+    case SOCK_FLUSHING:
+        return to == SOCK_LINGERING || to == SOCK_DEAD;
+    case SOCK_LINGERING:
+        return to == SOCK_DEAD;
+    case SOCK_DEAD:
+        return false;
+    }
+    return false;
+}
+
+void sock_set_state(struct sock *s, enum sock_state to)
+{
+    CHECK(may_become(s->state, to));
+    s->state = to;
+}
+
+struct sock *sock_adopt(struct loop *l, int fd, enum sock_state state)
+{
+    struct sock *s = mem_new(sizeof(*s));
+    s->watch = (struct watch){.ready = sock_on_ready, .fd = fd};
+    s->loop = l;
+    s->state = state;
+    s->writable = true;
+    list_push(&l->socks, &s->all);
+    return s;
+}
+
+bool sock_watch(struct sock *s)
+{
+    int fd = s->watch.fd;
+    s->watch.fd = -1; /* not watched yet */
+    bool ok = loop_watch(s->loop, &s->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    s->watch.fd = fd;
+    return ok;
+}
+
+struct sock_extra *sock_need_extra(struct sock *s)
+{
+    if (!s->extra) {
+        s->extra = mem_new(sizeof(*s->extra));
+        s->extra->sock = s;
+    }
+    return s->extra;
+}
+
+void sock_set_owner(struct sock *s, const struct sock_ops *ops, void *owner)
+{
+    bool changed = ops != s->ops;
+    s->ops = ops;
+    s->owner = owner;
+    if (changed && s->stash && !s->in_input) {
+        s->replay = true;
+        sock_wake(s);
+    }
+}
+
+void *sock_owner(const struct sock *s)
+{
+    return s->owner;
+}
+
+struct loop *sock_loop(const struct sock *s)
+{
+    return s->loop;
+}
+
+bool sock_is_closing(const struct sock *s)
+{
+    return s->state != SOCK_OPEN && s->state != SOCK_HANDSHAKE;
+}
+
+bool sock_is_tls(const struct sock *s)
+{
+    return tls_of(s) != NULL;
+}
+
+void sock_pause(struct sock *s)
+{
+    s->paused = true;
+}
+
+void sock_resume(struct sock *s)
+{
+    if (!s->paused)
+        return;
+    s->paused = false;
+    if (s->stash || s->in_input)
+        s->replay = true;
+    if ((s->replay || s->readable) && !s->in_input)
+        sock_wake(s);
+}
+
+/* ---- the end ------------------------------------------------------------------------- */
+
+void sock_die(struct sock *s, int err)
+{
+    if (s->state == SOCK_DEAD)
+        return;
+    sock_set_state(s, SOCK_DEAD);
+    s->err = err;
+    if (s->extra)
+        timer_stop(&s->extra->timer);
+    list_drop(&s->queue);
+    list_push(&s->loop->graveyard, &s->queue);
+}
+
+static void on_linger_end(struct loop *l, struct timer *t)
+{
+    struct sock *s = LIST_OF(t, struct sock_extra, timer)->sock;
+    (void)l;
+    if (s->readable && !s->eof) /* unread bytes would turn our end into a reset */
+        while (recv(s->watch.fd, s->loop->rx, READ_BYTES, 0) == READ_BYTES)
+            ;
+    sock_die(s, sock_out_is_empty(s) ? s->err : E_TIMEOUT);
+}
+
+void sock_close(struct sock *s, uint64_t linger_ms)
+{
+    if (sock_is_closing(s))
+        return;
+    sock_set_state(s, SOCK_FLUSHING);
+    mem_free(s->in_input ? NULL : s->stash);
+    s->stash = s->in_input ? s->stash : NULL;
+    timer_set(s->loop, &sock_need_extra(s)->timer, linger_ms, on_linger_end);
+    flush_mark(s);
+    if (s->readable)
+        sock_wake(s);
+}
+
+static void begin_linger(struct sock *s)
+{
+    if (tls_of(s)) {
+        tls_close_notify(s);
+        if (!sock_out_is_empty(s)) {
+            flush_mark(s);
+            return;
+        }
+    }
+    if (s->eof) {
+        sock_die(s, s->err);
+        return;
+    }
+    shutdown(s->watch.fd, SHUT_WR);
+    sock_set_state(s, SOCK_LINGERING);
+}
+
+void sock_progress(struct sock *s)
+{
+    size_t unsent = sock_unsent(s);
+    if (s->state == SOCK_FLUSHING && sock_out_is_empty(s)) {
+        begin_linger(s);
+        return;
+    }
+    if (!s->full) {
+        s->full = unsent > 0;
+        return;
+    }
+    if (unsent >= OUT_LOW_BYTES)
+        return;
+    s->full = false;
+    if (s->state == SOCK_OPEN && s->ops && s->ops->on_drained)
+        s->ops->on_drained(s);
+}
+
+void sock_abort(struct sock *s, int err)
+{
+    if (s->state == SOCK_DEAD)
+        return;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(s->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    sock_die(s, err);
+}
+
+void sock_abort_all(struct loop *l)
+{
+    struct list *link = l->socks.next;
+    while (link != &l->socks) {
+        struct list *next = link->next;
+        sock_abort(LIST_OF(link, struct sock, all), E_CLOSED);
+        link = next;
+    }
+}
+
+static void bury(struct sock *s)
+{
+    if (s->ops && s->ops->on_close && !s->moved)
+        s->ops->on_close(s, s->err);
+    flush_forget(s);
+    sock_out_clear(s);
+    if (s->extra)
+        tls_free(&s->extra->tls);
+    if (s->watch.fd >= 0)
+        close(s->watch.fd);
+    listen_sock_gone(&s->listener);
+    list_drop(&s->all);
+    mem_free(s->extra);
+    mem_free(s->stash);
+    mem_free(s->peer);
+    mem_free(s);
+}
+
+void sock_run_graveyard(struct loop *l)
+{
+    struct list *link;
+    while ((link = list_take(&l->graveyard)))
+        bury(LIST_OF(link, struct sock, queue));
+}
+
+/* ---- what the peer has ---------------------------------------------------------------- */
+
+uint64_t sock_acked(struct sock *s)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof(info);
+    memset(&info, 0, sizeof(info));
+    if (s->watch.fd < 0 || getsockopt(s->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+        return 0;
+    if (n < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
+        return 0;
+    uint64_t acked = info.tcpi_bytes_acked;
+    if (s->active && acked > 0)
+        acked--; /* our SYN */
+    if (tls_of(s))
+        return tls_acked(tls_of(s), acked);
+    return acked < s->taken ? acked : s->taken; /* our FIN counts as a byte, too */
+}
+
+static const char *peer_text(struct sock *s)
+{
+    struct sockaddr_storage a;
+    socklen_t n = sizeof(a);
+    if (!s->peer) {
+        memset(&a, 0, sizeof(a));
+        if (getpeername(s->watch.fd, (struct sockaddr *)&a, &n) != 0)
+            a.ss_family = AF_UNSPEC;
+        s->peer = address_text(&a);
+    }
+    return s->peer;
+}
+
+struct str sock_peer(const struct sock *s)
+{
+    return str_from(peer_text((struct sock *)s)); /* made when first asked for */
+}
+
+struct str sock_peer_address(const struct sock *s)
+{
+    struct str peer = sock_peer(s);
+    size_t n = peer.n;
+    while (n > 0 && peer.p[n - 1] != ':')
+        n--;
+    if (n == 0)
+        return peer; /* no port: "unix" */
+    peer.n = n - 1;
+    if (peer.n >= 2 && peer.p[0] == '[')
+        peer = str_of(peer.p + 1, peer.n - 2);
+    return peer;
+}
