@@ -7,6 +7,7 @@
 #include "loop/sock_priv.h"
 #include "base/check.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include <errno.h>
@@ -78,24 +79,22 @@ static void finish_one(struct sock *s)
     sock_progress(s);
 }
 
-static bool ring_wanted(struct loop *l, size_t count)
+/* On the loop's own thread: the kernel ties the ring to it. */
+void flush_begin(struct loop *l)
 {
-    struct flush *f = &l->flush;
-    if (f->ring_off || count < RING_DIRTY_MIN)
-        return false;
-    if (!f->ring) {
-        const char *forced = getenv("TIDEWIRE_FLUSH");
-        f->ring_off = forced && strcmp(forced, "writev") == 0;
-    }
-    return !f->ring_off;
+    const char *forced = getenv("TIDEWIRE_FLUSH");
+    if (!(forced && strcmp(forced, "writev") == 0))
+        flush_ring_open(&l->flush.ring);
 }
 
 static void flush_batch(struct loop *l, struct sock **batch, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         batch[i]->dirty = false;
-    if (ring_wanted(l, count) && !flush_ring_run(l, batch, count))
-        l->flush.ring_off = true;
+    if (l->flush.ring && count >= RING_DIRTY_MIN && !flush_ring_run(l, batch, count)) {
+        log_warn("loop", "ring", "state=off");
+        flush_ring_free(&l->flush.ring);
+    }
     for (size_t i = 0; i < count; i++)
         write_one(batch[i]); /* what the ring left: large, encrypted, or everything */
     for (size_t i = 0; i < count; i++)
@@ -131,5 +130,5 @@ void flush_fini(struct loop *l)
 
 const char *flush_backend(const struct loop *l)
 {
-    return l->flush.ring && !l->flush.ring_off ? "io_uring" : "writev";
+    return l->flush.ring ? "io_uring" : "writev";
 }

@@ -319,6 +319,7 @@ static void *run_loop(void *arg)
 {
     struct loop *l = arg;
     loop_enter(l);
+    flush_begin(l);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     loop_leave();
     return NULL;

@@ -45,8 +45,7 @@ struct epoll_event;
 struct flush {
     struct sock **dirty;
     size_t count, capacity;
-    struct ring *ring;
-    bool ring_off;
+    struct ring *ring; /* NULL = not to be had */
 };
 
 struct segment_pool {
@@ -124,6 +123,7 @@ void connect_cancel_all(struct loop *l);
 void segment_pool_fini(struct loop *l);
 
 /* flush.c */
+void flush_begin(struct loop *l);
 void flush_run(struct loop *l);
 void flush_fini(struct loop *l);
 

@@ -4,11 +4,10 @@
  * owner, closes the descriptor and frees it. The descriptor stays open until on_close has
  * returned, so that the owner can still ask what the peer's kernel has acknowledged. */
 #include "loop/sock_priv.h"
+#include "loop/acked.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -140,8 +139,8 @@ void sock_close(struct sock *s, uint64_t linger_ms)
     if (sock_is_closing(s))
         return;
     sock_set_state(s, SOCK_FLUSHING);
-    mem_free(s->in_input ? NULL : s->stash);
-    s->stash = s->in_input ? s->stash : NULL;
+    if (!s->in_input)
+        sock_keep(s, NULL, 0);
     timer_set(s->loop, &sock_need_extra(s)->timer, linger_ms, on_linger_end);
     flush_mark(s);
     if (s->readable)
@@ -231,14 +230,7 @@ void sock_run_graveyard(struct loop *l)
 
 uint64_t sock_acked(struct sock *s)
 {
-    struct tcp_info info;
-    socklen_t n = sizeof(info);
-    memset(&info, 0, sizeof(info));
-    if (s->watch.fd < 0 || getsockopt(s->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
-        return 0;
-    if (n < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
-        return 0;
-    uint64_t acked = info.tcpi_bytes_acked;
+    uint64_t acked = acked_bytes(s->watch.fd);
     if (s->active && acked > 0)
         acked--; /* our SYN */
     if (tls_of(s))

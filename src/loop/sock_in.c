@@ -139,10 +139,13 @@ static void receive_tls(struct sock *s, struct place *in)
     long plain = tls_read(s, l->cipher, (size_t)n, in->at + in->have, READ_BYTES + RECORD_BYTES);
     flush_mark(s); /* handshake, alerts, key updates */
     if (plain < 0) {
+        s->err = (int)plain;
         sock_close(s, 0); /* the alert goes out, then it ends */
         return;
     }
     in->have += (size_t)plain;
+    if (s->state == SOCK_HANDSHAKE && tls_is_ready(tls_of(s)))
+        listen_accepted(s);
     if (tls_ended(s)) {
         s->eof = true;
         s->readable = false;

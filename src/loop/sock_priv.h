@@ -113,6 +113,7 @@ void flush_mark(struct sock *s);
 void flush_forget(struct sock *s);
 /* ring.c: as many of the marked as it likes; false when the kernel refuses the ring. */
 bool flush_ring_run(struct loop *l, struct sock **batch, size_t count);
+bool flush_ring_open(struct ring **r);
 void flush_ring_free(struct ring **r);
 /* The outcome of one attempt to write: bytes taken, or -errno. */
 void flush_result(struct sock *s, size_t offered, long result);
@@ -123,7 +124,7 @@ bool address_parse(struct str text, struct sockaddr_storage *out, socklen_t *n, 
 char *address_text(const struct sockaddr_storage *a); /* caller owns */
 
 /* listen.c */
-void listen_ref(struct sock_listener *ls);
+uint64_t listen_handshake_ms(const struct sock_listener *ls);
 void listen_sock_gone(struct sock_listener **ls);
 void listen_accepted(struct sock *s); /* handshake done: to the owner */
 
@@ -137,8 +138,8 @@ size_t tls_pending(const struct sock *s, struct iovec *iov);
 void tls_took(struct sock *s, size_t n);
 void tls_close_notify(struct sock *s);
 uint64_t tls_acked(const struct tls *tls, uint64_t cipher_acked);
-uint64_t tls_cipher_taken(const struct tls *tls);
 bool tls_ended(const struct sock *s);
+bool tls_is_ready(const struct tls *t);
 void tls_free(struct tls **tls);
 static inline struct tls *tls_of(const struct sock *s)
 {

@@ -22,7 +22,8 @@ struct worker_lane *worker_lane_new(unsigned threads, size_t waiting_max);
 bool worker_post(struct worker_lane *lane, struct loop *home, struct worker_job *job)
     __attribute__((warn_unused_result));
 /* On the lane's own thread: takes the jobs that wait now (at most max), linked by next, so
- * that a writer can commit them as one group; the caller then calls worker_finish for each. */
+ * that a writer can commit them as one group; the caller then calls worker_finish for each.
+ * (The job that is running is finished by itself when its `work` returns.) */
 struct worker_job *worker_take(struct worker_lane *lane, size_t max);
 void worker_finish(struct worker_job *job);
 /* Runs what is queued, then joins. Not from a worker. */
