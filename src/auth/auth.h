@@ -19,7 +19,7 @@
 #include "base/ref.h"
 
 /* ---- identity ------------------------------------------------------------------------- */
-struct identity_claims; /* the parsed claims */
+struct json_t; /* jansson */
 struct identity {
     struct ref ref;
     struct str sub;      /* the user; empty for anonymous and for keys that are no one's */
@@ -32,7 +32,7 @@ struct identity {
     bool anonymous;  /* no token, or a token of the anonymous role without a `sub` */
     bool service;    /* passes every rule (server keys, the service role) */
     bool role_given; /* the token itself named the role */
-    struct identity_claims *claims;
+    struct json_t *claims; /* the same, parsed; read only */
 };
 
 /* The identity of somebody without a token. Caller owns. */
