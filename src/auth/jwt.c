@@ -78,19 +78,15 @@ int jwt_parse(struct jwt *jwt, struct str token, size_t bytes_max, struct auth_v
         return jwt_refuse(verdict, AUTH_MALFORMED, "The token does not have three parts");
     jwt->signed_text = str_of(token.p, header_part.n + 1 + jwt->claims_part.n);
 
-    struct buf header = {.max = HEADER_BYTES_MAX};
-    struct buf signature = {.p = jwt->signature,
-                            .capacity = sizeof(jwt->signature),
-                            .max = sizeof(jwt->signature)};
-    /* A longer signature than any algorithm has would not fit: refused before it is decoded. */
-    bool ok = rest.n <= sizeof(jwt->signature) && base64url_decode(&header, header_part) &&
-              base64url_decode(&signature, rest) && !header.failed && !signature.failed;
-    jwt->signature_n = signature.n;
-    if (ok)
-        jwt->header = jwt_object(buf_str(&header));
-    buf_free(&header);
-    if (!ok)
+    char header_space[HEADER_BYTES_MAX];
+    struct buf header = {
+        .p = header_space, .capacity = sizeof(header_space), .max = sizeof(header_space)};
+    struct buf signature = {
+        .p = jwt->signature, .capacity = sizeof(jwt->signature), .max = sizeof(jwt->signature)};
+    if (!base64url_decode(&header, header_part) || !base64url_decode(&signature, rest))
         return jwt_refuse(verdict, AUTH_MALFORMED, "The token is not canonical base64url");
+    jwt->signature_n = signature.n;
+    jwt->header = jwt_object(buf_str(&header));
     if (!jwt->header)
         return jwt_refuse(verdict, AUTH_MALFORMED, "The token's header is not one JSON object");
     return check_header(jwt, verdict);
@@ -99,7 +95,9 @@ int jwt_parse(struct jwt *jwt, struct str token, size_t bytes_max, struct auth_v
 int jwt_claims(const struct jwt *jwt, struct buf *text, json_t **claims,
                struct auth_verdict *verdict)
 {
-    if (!base64url_decode(text, jwt->claims_part) || text->failed)
+    if (!buf_reserve(text, jwt->claims_part.n))
+        return E_NO_MEMORY;
+    if (!base64url_decode(text, jwt->claims_part))
         return jwt_refuse(verdict, AUTH_MALFORMED, "The token is not canonical base64url");
     *claims = jwt_object(buf_str(text));
     if (!*claims)

@@ -7,16 +7,19 @@
 
 #include "auth/auth.h"
 
+#define JWT_SIGNATURE_MAX 1024 /* RSA with 8192 bits */
+
 struct jwt {
     struct str signed_text; /* "header.claims", part of the token */
     struct str alg, kid;    /* kid.p is NULL when there is none; borrowed from header */
     struct str claims_part; /* base64url */
     struct json_t *header;
-    char signature[1024];
+    char signature[JWT_SIGNATURE_MAX + 4]; /* a decoder asks for room in whole groups */
     size_t signature_n;
 };
 
-/* Fills *jwt; jwt_fini is needed in either case. 0 or E_TOKEN_INVALID with the verdict filled. */
+/* Fills *jwt; jwt_fini is needed in either case. 0, E_NO_MEMORY or E_TOKEN_INVALID with the
+ * verdict filled. */
 int jwt_parse(struct jwt *jwt, struct str token, size_t bytes_max, struct auth_verdict *verdict);
 /* Decodes the claims: text is appended to *text, the parsed object is *claims (caller owns). */
 int jwt_claims(const struct jwt *jwt, struct buf *text, struct json_t **claims,

@@ -37,8 +37,8 @@ int key_init_secret(struct key *key, struct str secret, struct str algorithm, bo
 int key_init_pem(struct key *key, struct str pem, struct str algorithm, struct buf *why);
 /* Also KEY_SKIP: a key of a kind or for a use that is not ours (RFC 7517 section 5). */
 #define KEY_SKIP 1
-int key_init_jwk(struct key *key, const struct json_t *jwk, struct str rsa_algorithm,
-                 bool short_ok, struct buf *why);
+int key_init_jwk(struct key *key, const struct json_t *jwk, struct str rsa_algorithm, bool short_ok,
+                 struct buf *why);
 void key_fini(struct key *key);
 
 bool key_verify(const struct key *key, struct str text, struct str signature);

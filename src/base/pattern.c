@@ -28,8 +28,8 @@ size_t pattern_add(struct pattern_list *list, struct str pattern)
         map_put(&list->exact, str_of(row->text, pattern.n), row);
         return index;
     }
-    list->globs = mem_grow(list->globs, &list->globs_capacity, list->globs_count + 1,
-                           sizeof(list->globs[0]));
+    list->globs =
+        mem_grow(list->globs, &list->globs_capacity, list->globs_count + 1, sizeof(list->globs[0]));
     list->globs[list->globs_count++] = (struct pattern_glob){str_dup(pattern), pattern.n, index};
     return index;
 }
