@@ -46,7 +46,6 @@ struct http1_head {
     size_t line;
     size_t start;
     const char *base;
-    unsigned seen;
 };
 
 /* Before each request. Borrows the room until the head is done with. */
@@ -69,14 +68,13 @@ struct http1_chunks {
     uint64_t left; /* of the current chunk */
     uint64_t body_bytes;
     uint64_t body_bytes_max;
-    uint32_t line_bytes;  /* of the current chunk line, or of all trailers */
-    uint32_t spare_bytes; /* of all chunk extensions */
+    uint32_t extension_bytes; /* of all chunks */
+    uint32_t trailer_bytes;   /* of all trailers */
     uint8_t state;
-    uint8_t digits;
-    uint16_t match; /* how far the current trailer's name goes */
-    char name[32];
+    uint8_t count; /* digits of a size, characters of a trailer's name */
+    char name[24]; /* of the current trailer, lower case */
     bool done;
-    const char *detail;
+    const char *detail; /* after < 0 */
 };
 
 void http1_chunks_init(struct http1_chunks *c, uint64_t body_bytes_max);
