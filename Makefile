@@ -1,65 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
 # Tidewire. `make run` and `make test` install what is missing; the other targets do not.
-# A room is a wildcard: a new .c or test is never listed by hand.
-# VARIANT: release (default), asan (ASan + UBSan), tsan. Each has its own folder in build/.
+# A room is a wildcard: a new .c, test, fuzz target or scenario is never listed by hand.
+#   make            build/tidewire             make run        install what is missing, start it
+#   make test       everything CI runs         make unit asan tsan fuzz fault sim clients e2e tidy
+#   make bench      figures                    make install    DESTDIR and PREFIX are honoured
+# VARIANT: release (default), asan (ASan + UBSan), tsan, fuzz (clang). Each has its own folder in
+# build/. V=1 shows the commands.
+VERSION := 0.1.0
 VARIANT ?= release
 CC ?= cc
-B := build/$(VARIANT)
+B ?= build/$(VARIANT)
+PREFIX ?= /usr/local
+ifeq ($(V),)
+Q := @
+say = @echo "  $(1)  $(2)";
+else
+say =
+endif
+
+# ---- what it is built with -------------------------------------------------------------------
 PKGS := libuv openssl zlib jansson yaml-0.1 sqlite3 liburing
+MISSING := $(foreach p,$(PKGS),$(shell pkg-config --exists $(p) 2>/dev/null || echo $(p)))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# Goals that compile nothing in this make: they work (or install) without the packages.
+ifneq ($(strip $(MISSING)),)
+ifneq ($(filter-out run test deps clean rooms tidy docs,$(or $(MAKECMDGOALS),all)),)
+$(error missing: $(strip $(MISSING)). `make deps` installs what the build needs)
+endif
+endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
         -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Wno-format-zero-length -Werror
 CFLAGS_release := -O2 -g
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
-CFLAGS_fuzz := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer
-CFLAGS += -std=c17 -D_GNU_SOURCE -fvisibility=hidden -fno-strict-aliasing -pthread \
-          $(WARN) $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS) -Isrc -Iinclude -I$(B)/gen
+CFLAGS_fuzz := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
+               -fno-omit-frame-pointer
+CFLAGS += -std=c17 -D_GNU_SOURCE -DTIDEWIRE_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden \
+          -fno-strict-aliasing -pthread $(WARN) $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS) -Isrc -Iinclude
 LDFLAGS += -pthread $(filter -fsanitize%,$(CFLAGS_$(VARIANT)))
 LDLIBS := $(PKG_LIBS) -lm
 
+# ---- what is there ---------------------------------------------------------------------------
 ROOMS := base loop wire hub http auth session protocol transport db cluster api server
 SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c))
 CLI := $(wildcard src/cli/*.c)
-OBJ := $(SRC:%.c=$(B)/%.o)
+PAGES := $(B)/gen/pages.c
+OBJ := $(SRC:%.c=$(B)/%.o) $(PAGES:.c=.o)
 CLI_OBJ := $(CLI:%.c=$(B)/%.o)
 LIB := $(B)/libtidewire.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*/*_test.c))
-FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FAULT := $(patsubst tests/fault/%.c,$(B)/fault/%,$(wildcard tests/fault/*_test.c))
+SIM_SRC := $(wildcard tests/sim/*.c)
+SIM := $(if $(SIM_SRC),$(B)/sim)
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all run test deps lib unit rooms clean
-all: build/tidewire
+.PHONY: all run test deps lib units faults sims fuzzers examples unit asan tsan fuzz fault sim \
+        clients e2e bench rooms tidy docs install clean FORCE
+.DELETE_ON_ERROR:
+all: $(if $(CLI),build/tidewire,lib)
 lib: $(LIB)
+units: $(UNIT)
+faults: $(FAULT)
+sims: $(SIM)
+fuzzers: $(FUZZ)
+examples: $(EXAMPLES)
 
 build/tidewire: $(B)/tidewire
 	@ln -sf $(VARIANT)/tidewire $@
 $(B)/tidewire: $(CLI_OBJ) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(LIB) $(LDLIBS)
+	$(call say,LINK,$@) $(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(LIB) $(LDLIBS)
 
 $(LIB): $(OBJ)
 	@rm -f $@
-	@ar rcs $@ $(OBJ)
+	$(call say,AR  ,$@) ar rcs $@ $(OBJ)
 
-$(B)/%.o: %.c
+# Objects follow the flags: another compiler or option builds anew.
+$(B)/flags: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@printf '%s\n' '$(subst ','\'',$(CC) $(CFLAGS))' | cmp -s - $@ || \
+	 printf '%s\n' '$(subst ','\'',$(CC) $(CFLAGS))' >$@
 
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  ,$<) $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/gen/%.o: $(B)/gen/%.c $(B)/flags
+	$(call say,CC  ,$<) $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- pages: web/build.mjs writes web/dist, tools/embed makes a table of it --------------------
+NODE := $(shell command -v node 2>/dev/null)
+WEB_NEEDS := $(if $(wildcard web/package-lock.json),web/node_modules)
+ifneq ($(and $(NODE),$(wildcard web/build.mjs),$(if $(WEB_NEEDS),$(wildcard $(WEB_NEEDS)),yes)),)
+WEB_SRC := $(shell find web clients/*/src -type f -not -path '*/node_modules/*' \
+             -not -path '*/dist/*' 2>/dev/null)
+DIST := web/dist/.built
+$(DIST): $(WEB_SRC)
+	$(call say,WEB ,web/dist) $(NODE) web/build.mjs && touch $@
+endif
+$(PAGES): tools/embed $(DIST)
+	@mkdir -p $(@D)
+	@python3 tools/embed web/dist >$@
+
+# ---- tests -----------------------------------------------------------------------------------
 # Each unit test includes the .c it tests; the rest comes from the library.
-$(B)/unit/%: tests/unit/%.c $(B)/unit/main.o $(LIB)
+TEST_MAIN := $(B)/tests/unit/main.o
+$(TEST_MAIN): tests/unit/main.c tests/unit/test.h $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests/unit -MMD -MP $(LDFLAGS) -o $@ $< $(B)/unit/main.o $(LIB) $(LDLIBS) -lcmocka
-$(B)/unit/main.o: tests/unit/main.c
+	$(call say,CC  ,$<) $(CC) $(CFLAGS) -Itests/unit -c -o $@ $<
+$(B)/unit/%: tests/unit/%.c $(TEST_MAIN) $(LIB) $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests/unit -c -o $@ $<
+	$(call say,TEST,$<) $(CC) $(CFLAGS) -Itests/unit -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< \
+	  $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
+$(B)/fault/%: tests/fault/%.c $(TEST_MAIN) $(LIB) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$<) $(CC) $(CFLAGS) -Itests/unit -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< \
+	  $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
+# The simulation brings its own loop room; the linker takes every other room from the archive.
+SIM_OBJ := $(SIM_SRC:%.c=$(B)/%.o)
+$(B)/sim: $(SIM_OBJ) $(filter-out $(B)/src/loop/%,$(OBJ))
+	@rm -f $@.a
+	@ar rcs $@.a $(filter-out $(B)/src/loop/% $(SIM_OBJ),$^)
+	$(call say,LINK,$@) $(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $@.a $(LDLIBS)
+$(B)/%_fuzz: tests/fuzz/%_fuzz.c $(LIB) $(B)/flags
+	$(call say,FUZZ,$<) $(CC) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -fsanitize=fuzzer \
+	  $(filter-out %fuzzer-no-link,$(LDFLAGS)) -fsanitize=address,undefined \
+	  -o $@ $< $(LIB) $(LDLIBS)
+$(B)/examples/%: examples/%.c $(LIB) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@) $(CC) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-unit: $(UNIT)
-	@fail=0; for t in $(UNIT); do $$t || fail=1; done; exit $$fail
-
+# tools/test builds what a stage needs, runs it and counts; `make test` is all of them.
+export VARIANT SEED SEEDS FUZZ_SECONDS
+unit asan tsan fuzz fault sim clients e2e:
+	@CC='$(CC)' tools/test $@
+test:
+	@tools/deps test
+	@CC='$(CC)' tools/test
+deps:
+	@tools/deps run
+run: deps
+	@$(MAKE) --no-print-directory build/tidewire
+	build/tidewire dev $(ARGS)
+bench: build/tidewire
+	bench/run $(ARGS)
 rooms:
 	@python3 tools/rooms src
+tidy: rooms
+	@python3 tools/tidy
+docs:
+	@python3 tools/gendocs
+
+# ---- install ---------------------------------------------------------------------------------
+# Inside, symbols have no prefix: the libraries show only what include/tidewire.h declares.
+DIST_A := $(B)/dist/libtidewire.a
+DIST_SO := $(B)/dist/libtidewire.so.0
+$(DIST_A): $(OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(LD) -r -o $(B)/dist/tidewire.o $(OBJ)
+	$(Q)objcopy --localize-hidden $(B)/dist/tidewire.o
+	@rm -f $@
+	$(call say,AR  ,$@) ar rcs $@ $(B)/dist/tidewire.o
+$(DIST_SO): $(OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@) $(CC) $(LDFLAGS) -shared -Wl,-soname,libtidewire.so.0 -Wl,-z,defs -o $@ \
+	  $(OBJ) $(LDLIBS)
+$(B)/dist/tidewire.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Name: Tidewire' 'Description: Real-time server as a library' 'Version: $(VERSION)' \
+	  'Requires.private: $(PKGS)' 'Libs: -L$${libdir} -ltidewire' \
+	  'Libs.private: -pthread -lm' 'Cflags: -I$${includedir}' >$@
+D := $(DESTDIR)$(PREFIX)
+install: $(B)/tidewire $(DIST_A) $(DIST_SO) $(B)/dist/tidewire.pc
+	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include
+	install -m 755 $(B)/tidewire $(D)/bin/tidewire
+	install -m 644 include/tidewire.h $(D)/include/tidewire.h
+	install -m 644 $(DIST_A) $(D)/lib/libtidewire.a
+	install -m 755 $(DIST_SO) $(D)/lib/libtidewire.so.0
+	ln -sf libtidewire.so.0 $(D)/lib/libtidewire.so
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/dist/tidewire.pc >$(D)/lib/pkgconfig/tidewire.pc
 
 clean:
-	rm -rf build
+	rm -rf build web/dist
 
--include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(UNIT:=.d) \
+         $(FAULT:=.d) $(FUZZ:=.d) $(EXAMPLES:=.d)

@@ -5,8 +5,8 @@
 
 #include "base/str.h"
 
-bool num_u64(struct str s, uint64_t *out);  /* 1..20 digits */
-bool num_i64(struct str s, int64_t *out);   /* optional '-' */
+bool num_u64(struct str s, uint64_t *out);   /* 1..20 digits */
+bool num_i64(struct str s, int64_t *out);    /* optional '-' */
 bool num_hex64(struct str s, uint64_t *out); /* 1..16 hex digits, either case */
 /* "250ms" "5s" "2m" "1h" "7d", or plain milliseconds; as milliseconds. */
 bool num_duration_ms(struct str s, int64_t *out);
