@@ -7,14 +7,10 @@
 
 #include "wire/cursor.h"
 
-enum {
-    NATIVE_CHANNEL_MAX = 255,
-    NATIVE_EVENT_MAX = 128,
-    NATIVE_ID_MAX = 64,
-    NATIVE_KEY_MAX = 255,
-    NATIVE_CHANNELS_MAX = 100,
-    NATIVE_REF_MAX = 256
-};
+/* Bytes; see docs/protocols/native.md. */
+enum { NATIVE_CHANNEL_MAX = 255, NATIVE_EVENT_MAX = 128, NATIVE_ID_MAX = 64, NATIVE_KEY_MAX = 255 };
+enum { NATIVE_REF_MAX = 256, NATIVE_TOKEN_MAX = 16384, NATIVE_FILTER_MAX = 1024 };
+enum { NATIVE_CHANNELS_MAX = 100, NATIVE_HISTORY_MAX = 1000, NATIVE_HISTORY_DEFAULT = 100 };
 
 enum native_type {
     NATIVE_SUBSCRIBE,
@@ -27,6 +23,7 @@ enum native_type {
     NATIVE_AUTH,
     NATIVE_PING
 };
+
 enum native_echo { NATIVE_ECHO_DEFAULT, NATIVE_ECHO_YES, NATIVE_ECHO_NO };
 
 struct native_position {
@@ -46,13 +43,11 @@ struct native_request {
     struct native_position since; /* the single form (also in channels[0] when there is one) */
     struct str event;             /* "message" by default */
     struct str content;           /* raw JSON, or the bytes of a binary frame */
-    struct str id, key;           /* empty when absent */
-    struct str ref;               /* raw JSON string or number; empty when absent */
-    struct str token, filter;
-    struct str meta;               /* raw JSON object; empty when absent */
-    struct str data;               /* ping: raw JSON; empty when absent */
+    /* empty when absent; ref (a string or number), meta (an object) and data are raw JSON */
+    struct str id, key, ref, token, filter, meta, data;
     uint64_t history;              /* newest n first; 0 = none */
-    uint64_t limit, before, after; /* history; 0 = not given (limit: 100) */
+    uint64_t limit, before, after; /* history */
+    bool has_before, has_after;
     enum native_echo echo;
     bool presence, delta, is_volatile, binary;
     const char *detail; /* after < 0: which field and why */
@@ -73,9 +68,8 @@ struct native_message {
     struct str channel, event, content, epoch, key, sender_sub, sender_session;
     struct str cursor; /* poll only */
     struct str delta;  /* raw JSON array; when given it stands in place of content */
-    uint64_t delta_base;
+    uint64_t offset, time_ms, delta_base;
     uint32_t delta_sum;
-    uint64_t offset, time_ms;
     bool binary; /* content goes as base64 with "encoding" */
 };
 struct native_member {
