@@ -192,6 +192,41 @@ static int probe(const struct sockaddr_storage *a, socklen_t n)
     return error;
 }
 
+static int watch_fd(struct sock_listener *ls, int fd)
+{
+    ls->watch = (struct watch){.ready = on_ready, .fd = -1};
+    if (loop_watch(ls->loop, &ls->watch, fd, WATCH_READ))
+        return 0;
+    close(fd);
+    return ENOMEM;
+}
+
+static int take_inherited(struct sock_listener *ls)
+{
+    int fd = ls->config.inherited_fd, family = 0, on = 0;
+    socklen_t n = sizeof(family);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) != 0 || !on)
+        return ENOTSOCK;
+    n = sizeof(family);
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    set_options(fd, family);
+    return watch_fd(ls, fd);
+}
+
+/* The file must never be more open than it shall be, so the mask is narrowed for the bind. */
+static int bind_unix(int fd, const struct sockaddr_storage *a, socklen_t n, unsigned mode)
+{
+    mode_t mask = mode ? umask((mode_t)~mode & 0777) : 0;
+    int result = bind(fd, (const struct sockaddr *)a, n);
+    int error = errno;
+    if (mode)
+        umask(mask);
+    errno = error;
+    return result;
+}
+
 static int open_socket(struct sock_listener *ls, struct sockaddr_storage *a, socklen_t n)
 {
     if (a->ss_family == AF_UNIX)
@@ -203,16 +238,16 @@ static int open_socket(struct sock_listener *ls, struct sockaddr_storage *a, soc
         return errno;
     set_options(fd, a->ss_family);
     int backlog = ls->config.backlog ? (int)ls->config.backlog : BACKLOG;
-    if (bind(fd, (struct sockaddr *)a, n) != 0 || listen(fd, backlog) != 0) {
+    int bound = a->ss_family == AF_UNIX ? bind_unix(fd, a, n, ls->config.unix_mode)
+                                        : bind(fd, (struct sockaddr *)a, n);
+    if (bound != 0 || listen(fd, backlog) != 0) {
         int error = errno;
         close(fd);
         return error;
     }
-    ls->watch = (struct watch){.ready = on_ready, .fd = -1};
-    if (!loop_watch(ls->loop, &ls->watch, fd, WATCH_READ)) {
-        close(fd);
-        return ENOMEM;
-    }
+    int error = watch_fd(ls, fd);
+    if (error)
+        return error;
     if (a->ss_family == AF_UNIX)
         ls->unix_path = str_dup(str_from(((struct sockaddr_un *)a)->sun_path));
     return 0;
@@ -237,7 +272,7 @@ struct sock_listener *sock_listen(struct loop *l, const struct sock_listen_confi
 {
     struct sockaddr_storage a;
     socklen_t n;
-    if (!address_parse(config->address, &a, &n, err, err_size))
+    if (!config->inherited_fd && !address_parse(config->address, &a, &n, err, err_size))
         return NULL;
     struct sock_listener *ls = mem_new(sizeof(*ls));
     ls->loop = l;
@@ -247,9 +282,9 @@ struct sock_listener *sock_listen(struct loop *l, const struct sock_listen_confi
     if (ls->config.tls_handshake_ms == 0)
         ls->config.tls_handshake_ms = HANDSHAKE_MS;
     list_push(&l->listeners, &ls->link);
-    if (a.ss_family == AF_UNIX && l->index > 0)
+    if (!config->inherited_fd && a.ss_family == AF_UNIX && l->index > 0)
         return ls;
-    int error = open_any(ls, &a, n);
+    int error = config->inherited_fd ? take_inherited(ls) : open_any(ls, &a, n);
     if (error) {
         snprintf(err, err_size, "cannot listen on %.*s: %s", STR_ARG(config->address),
                  strerror(error));

@@ -35,6 +35,7 @@ struct signal_handler {
 
 struct loops {
     atomic_bool stopping;
+    pthread_t runner; /* of loops_start */
     unsigned count;
     unsigned signals_count;
     struct signal_handler signals[SIGNALS_MAX];
@@ -366,6 +367,22 @@ void loops_run(struct loops *ls)
         pthread_join(threads[i], NULL);
     mem_free(threads);
     settle_all(ls);
+}
+
+static void *run_all(void *loops)
+{
+    loops_run(loops);
+    return NULL;
+}
+
+void loops_start(struct loops *ls)
+{
+    CHECK(pthread_create(&ls->runner, NULL, run_all, ls) == 0);
+}
+
+void loops_join(struct loops *ls)
+{
+    pthread_join(ls->runner, NULL);
 }
 
 void loops_stop(struct loops *ls)

@@ -26,6 +26,10 @@ unsigned loops_count(const struct loops *ls);
 struct loop *loops_at(struct loops *ls, unsigned index);
 void loops_run(struct loops *ls);
 void loops_stop(struct loops *ls);
+/* The same with loop 0 on a thread of its own: returns at once. loops_join waits until
+ * loops_stop was called and all is over, as loops_run would have returned. */
+void loops_start(struct loops *ls);
+void loops_join(struct loops *ls);
 /* Before loops_run returns, on its thread: every sock is closed (its on_close has run) and
  * every mail delivered. loops_free delivers what workers have posted since. */
 void loops_free(struct loops **ls);

@@ -4,6 +4,7 @@
 #ifndef LOOP_LOOP_PRIV_H
 #define LOOP_LOOP_PRIV_H
 
+#include "loop/clock.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
@@ -91,11 +92,8 @@ struct loop {
 };
 
 /* clock.c */
-uint64_t clock_us(void);
-uint64_t clock_wall_ms(void);
 void clock_refresh(struct loop *l);
 void clock_boot(void); /* hash key, log clock */
-void clock_random_bytes(void *out, size_t n);
 
 /* mailbox.c */
 void mailbox_init(struct mailbox *b);

@@ -88,6 +88,10 @@ struct sock_listen_config {
     /* Sent to a connection that is closed at once for lack of room (plain listeners only;
      * borrowed as long as the listener). */
     struct str busy_answer;
+    /* A listening descriptor that was handed to the process (a service manager's socket):
+     * accept there instead of binding; `address` then only names it. 0 = none. Taken. */
+    int inherited_fd;
+    unsigned unix_mode; /* of a Unix socket's file, for example 0660; 0 = as umask says */
     bool exclusive; /* fail when somebody else listens there (else the port is shared) */
     uint64_t tls_handshake_ms;
     /* Runs for each new connection (after the TLS handshake); must set an owner. */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tidewire as a library: a real-time server inside your program. Link with libtidewire.
+ *
+ * Threads and ownership:
+ *  1. The library makes its threads in tw_server_start (or uses the caller's in tw_server_run)
+ *     and joins them in tw_server_stop. It makes none before and leaves none behind.
+ *  2. tw_publish, tw_server_stop and tw_server_reload may be called from any thread; everything
+ *     else on one object from one thread at a time.
+ *  3. One server per process: signal handling, metrics and the log are the process's.
+ *  4. Text that you pass is copied before the call returns.
+ *  5. Text you get as `const char *` belongs to the object and lives until the next call on it;
+ *     text you get as `char *` is yours: tw_free.
+ *  6. Functions that can fail return 0, or a negative error: -tw_error_number(e) says which,
+ *     tw_error_text(e) says it in words, and the object's tw_…_problem has the particulars.
+ *  7. Callbacks run on a thread of the library. They must not block and must not call
+ *     tw_server_stop.
+ *  8. Secrets are never written to the log, to problems or to explanations.
+ *  9. tw_…_free takes NULL. A server is stopped before it is freed.
+ * 10. The ABI is stable within a major version; structs that you fill begin with their size. */
+#ifndef TIDEWIRE_H
+#define TIDEWIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TW_API __attribute__((visibility("default")))
+#else
+#define TW_API
+#endif
+
+typedef struct tw_config tw_config;
+typedef struct tw_server tw_server;
+typedef struct tw_client tw_client;
+
+TW_API const char *tw_version(void);
+/* Features and libraries of this build, one "name value" a line. */
+TW_API const char *tw_build(void);
+/* Frees text that is yours. */
+TW_API void tw_free(void *text);
+
+/* ---- errors ----------------------------------------------------------------------------- */
+/* The sentence for a negative result. Never NULL. */
+TW_API const char *tw_error_text(int error);
+/* The catalogue entry of an error number (4403) or name ("ACCESS_DENIED") as text; NULL when
+ * there is none. json: as a JSON object. */
+TW_API char *tw_explain(const char *code, bool json);
+/* The whole catalogue, one line (or JSON object) each. */
+TW_API char *tw_explain_all(bool json);
+
+/* ---- configuration ---------------------------------------------------------------------- */
+/* Settings are texts under the names of docs/reference/settings.md ("http.listen"). What is set
+ * here is stronger than the environment, that than the file, that than the defaults. */
+TW_API tw_config *tw_config_new(void);
+TW_API void tw_config_free(tw_config *c);
+/* A YAML or JSON file; NULL looks at $TIDEWIRE_CONFIG, ./tidewire.yaml and
+ * /etc/tidewire/tidewire.yaml, and finding none is no error. */
+TW_API int tw_config_load(tw_config *c, const char *path);
+/* TIDEWIRE_… variables of the process. */
+TW_API int tw_config_load_environment(tw_config *c);
+TW_API int tw_config_set(tw_config *c, const char *name, const char *value);
+/* True when a setting of that name exists; *is_bool (may be NULL): it is true or false. */
+TW_API bool tw_config_knows(const char *name, bool *is_bool);
+/* The value in force, as text ("(set)" for secrets). NULL when the name is unknown or the
+ * configuration has problems. */
+TW_API char *tw_config_get(tw_config *c, const char *name);
+/* 0 when all is well; else tw_config_problems says what is not. */
+TW_API int tw_config_check(tw_config *c);
+/* One a line: file:line:column, what is wrong, what to do. */
+TW_API const char *tw_config_problems(tw_config *c);
+TW_API const char *tw_config_warnings(tw_config *c);
+/* The file that was read, or "". */
+TW_API const char *tw_config_file(const tw_config *c);
+/* A setting or a section explained, with the value in force when c is not NULL. *found (may be
+ * NULL) is false for an unknown name; the text then has a suggestion. */
+TW_API char *tw_config_explain(tw_config *c, const char *name, bool *found);
+TW_API char *tw_config_defaults(void);    /* commented YAML */
+TW_API char *tw_config_environment(void); /* variables, as an environment file */
+TW_API char *tw_config_schema(void);      /* JSON Schema */
+
+/* ---- tokens ----------------------------------------------------------------------------- */
+/* Signs claims (a JSON object) with the first shared secret of the configuration; `iat` is added
+ * when it is missing, and `exp` when ttl_ms is not 0. *token is yours. */
+TW_API int tw_token_mint(tw_config *c, const char *claims_json, uint64_t ttl_ms, char **token);
+/* Is the token good? 0, or the error a client would get; *report (yours) says why, when it
+ * expires and what it claims. */
+TW_API int tw_token_check(tw_config *c, const char *token, char **report);
+/* Particulars of the last failure of the two above. */
+TW_API const char *tw_token_problem(const tw_config *c);
+
+/* ---- server ----------------------------------------------------------------------------- */
+/* Takes a snapshot of the configuration. NULL when it has problems (tw_config_problems). */
+TW_API tw_server *tw_server_new(tw_config *c);
+TW_API void tw_server_free(tw_server *s);
+/* Listens and serves on threads of the library. Returns when it is ready. */
+TW_API int tw_server_start(tw_server *s);
+/* Listens and serves on the calling thread (and more), until tw_server_stop, or until a signal:
+ * SIGTERM and SIGINT drain, a second one quits; SIGHUP reloads; SIGUSR2 writes the state to the
+ * log. 0 after an orderly end. */
+TW_API int tw_server_run(tw_server *s);
+/* Runs on loop 0 when the server is ready; before tw_server_start or _run. */
+TW_API void tw_server_on_ready(tw_server *s, void (*fn)(tw_server *s, void *arg), void *arg);
+/* Tells clients to come back, spread over drain_ms, then ends. After tw_server_start it returns
+ * when all is over; during tw_server_run it returns at once and tw_server_run ends. */
+TW_API void tw_server_stop(tw_server *s, uint64_t drain_ms);
+/* Reads file and environment anew; what can change without a restart does. With a problem
+ * nothing changes (the log says why). */
+TW_API void tw_server_reload(tw_server *s);
+/* "http://127.0.0.1:8787", with the port that was really bound. */
+TW_API const char *tw_server_url(const tw_server *s);
+/* Particulars of the last failure. */
+TW_API const char *tw_server_problem(const tw_server *s);
+
+/* Development: secrets are made in `data` (mode 0700) unless the configuration has some, an
+ * anonymous client may do everything, and only loopback addresses are listened on. Before
+ * tw_server_new; what it says is weaker than the file's word. */
+TW_API int tw_config_develop(tw_config *c, const char *data);
+/* Writes <data>/dev.env (0600): TIDEWIRE_URL, TIDEWIRE_ANON_KEY, TIDEWIRE_SERVICE_KEY,
+ * TIDEWIRE_JWT_SECRET. For a server whose configuration is one of development. */
+TW_API int tw_server_write_dev_env(tw_server *s);
+/* The banner for a terminal: what is where, and a key. */
+TW_API char *tw_server_banner(tw_server *s, bool color);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
