@@ -40,7 +40,8 @@ class Docs(unittest.TestCase):
         self.assertEqual(gendocs(self.top)[0], 0)
         self.assertEqual(gendocs(self.top, "--check"), (0, ""))
         with open(os.path.join(self.top, TABLES[0]), "a") as f:
-            f.write('ERR(NEW, 4999, 400, true, "A \\"new\\" one", "Do "\n    "this, then (that).")\n')
+            f.write('ERR(NEW, 4999, 400, true, "A \\"new\\" one", '
+                    '"Do "\n    "this, then (that).")\n')
         code, output = gendocs(self.top, "--check")
         self.assertEqual(code, 1)
         self.assertIn("errors.md does not agree", output)

@@ -40,7 +40,8 @@ def check(changes=None, rooms=ROOMS):
 
 
 BREACHES = [
-    ("an arrow upward", "base/x.c", '#include "loop/loop.h"\n', "base/x.c:1: base may not open loop"),
+    ("an arrow upward", "base/x.c", '#include "loop/loop.h"\n',
+     "base/x.c:1: base may not open loop"),
     ("a private header", "hub/x.c", '#include "loop/loop_priv.h"\n', "is private to loop"),
     ("an include without its folder", "hub/x.c", '#include "hub.h"\n', 'write "room/file.h"'),
     ("the public header inside", "hub/x.c", '#include "tidewire.h"\n', "is for cli and server"),

@@ -33,8 +33,8 @@ class Runner(unittest.TestCase):
         self.assertEqual(run("echo a_test: 3 passed, 2 failed; exit 1"), (3, 2, None))
         self.assertEqual(run("echo '# pass 5'; echo '# fail 1'; echo '# cancelled 1'; exit 1"),
                          (5, 2, None))
-        self.assertEqual(run("echo Ran 4 tests in 1s; echo 'FAILED (failures=1, errors=2)'; exit 1"),
-                         (1, 3, None))
+        said = "echo Ran 4 tests in 1s; echo 'FAILED (failures=1, errors=2)'; exit 1"
+        self.assertEqual(run(said), (1, 3, None))
 
     def test_a_program_without_a_count_is_one_test(self):
         self.assertEqual(run("exit 0"), (1, 0, None))
