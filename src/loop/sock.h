@@ -29,8 +29,9 @@ struct sock;
 struct sock_ops {
     /* Returns bytes used (0..n). Called again as soon as more arrives. */
     size_t (*on_input)(struct sock *s, uint8_t *bytes, size_t n);
-    /* The peer finished its side (FIN); by default (NULL) the connection is closed. Told once,
-     * and at once even while paused, when bytes before the FIN may still be unread. */
+    /* The peer finished its side (FIN); by default (NULL) the connection is closed. While
+     * paused it is told at once, though bytes before the FIN may be unread (the peer may be
+     * gone); then again when the stream has been read to its end. */
     void (*on_end)(struct sock *s);
     /* The queue was not empty after a flush and now has fallen below the low mark (or empty). */
     void (*on_drained)(struct sock *s);

@@ -161,12 +161,10 @@ static void on_eof(struct sock *s)
         sock_die(s, E_CLOSED);
         break;
     case SOCK_OPEN:
-        if (!s->ops || !s->ops->on_end) {
-            sock_close(s, LINGER_DEFAULT_MS);
-        } else if (!s->end_told) {
-            s->end_told = true;
+        if (s->ops && s->ops->on_end)
             s->ops->on_end(s);
-        }
+        else
+            sock_close(s, LINGER_DEFAULT_MS);
         break;
     case SOCK_LINGERING:
         sock_die(s, 0);
