@@ -323,10 +323,12 @@ static struct meta *find_leaving(struct member *mb)
 static void update_meta(struct channel *c, struct meta *m, const struct hub_track *t)
 {
     struct presence *pr = &c->presence;
-    bool same = m->session == t->session && str_eq(m->text, t->meta);
+    bool same = str_eq(m->text, t->meta);
     list_drop(&m->leaving);
-    if (same)
-        return; /* a session that came back within its lease says the same again */
+    if (same) { /* who came back within the lease or grace says the same again: no news */
+        m->session = t->session;
+        return;
+    }
     uint64_t ref_prev = m->ref;
     bool here = was_here(pr, t->key);
     bool fresh = take_back(pr, m->ref);

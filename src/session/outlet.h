@@ -19,8 +19,9 @@ struct outlet_ops {
     /* Ends the connection with an error (E_*, 0 = normally). The session is told by
      * session_detach or session_end afterwards, or is already detached. */
     void (*close)(struct outlet *o, int err, struct str detail);
-    /* Hold further input of this client for a while (its rate is used up). */
-    void (*hold_input)(struct outlet *o, uint64_t ms);
+    /* Is the client still there? Asks it, and gives it up if it does not answer within ms. */
+    void (*probe)(struct outlet *o, uint64_t ms);
+    bool (*is_probing)(const struct outlet *o);
 };
 struct outlet {
     const struct outlet_ops *ops;

@@ -338,7 +338,7 @@ static int check_form(struct session *s, struct request *r, const char **detail)
         const struct channel_settings *cs = hub_settings(hub_of(s->home->loop), r->channel);
         if (cs->payload_bytes_max)
             payload_max = cs->payload_bytes_max;
-        if (!cs->echo && s->outlet)
+        if (!cs->echo && !r->wants_echo)
             r->message.no_echo = true;
         if (r->message.content.n + r->message.attachments.n > payload_max) {
             *detail = "The content is larger than the channel takes";
@@ -374,6 +374,8 @@ void session_request(struct session *s, const struct request *given)
     if (!err && s->identity->expires_ms &&
         s->identity->expires_ms <= loop_wall_ms(s->home->loop))
         err = E_TOKEN_EXPIRED;
+    if (s->needs_token)
+        err = E_TOKEN_REQUIRED;
     if (err)
         request_refuse(s, &r, err, detail);
     else

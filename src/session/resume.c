@@ -142,39 +142,45 @@ struct loop *session_ticket_loop(struct loop *l, struct str ticket)
     return loops_at(ls, (unsigned)index);
 }
 
-static struct ticket_group *group_new(struct session_home *home, struct str ticket)
+void session_ticket_new(struct loop *l, char out[SESSION_TICKET_SIZE + 1])
 {
     static const char hex[] = "0123456789abcdef";
-    struct ticket_group *g = mem_new(sizeof(*g));
-    list_init(&g->sessions);
-    if (ticket.n == SESSION_TICKET_SIZE && session_ticket_loop(home->loop, ticket) == home->loop) {
-        memcpy(g->ticket, ticket.p, SESSION_TICKET_SIZE);
-    } else {
-        uint8_t chance[18];
-        struct buf b = {0};
-        loop_random(home->loop, chance, sizeof(chance));
-        base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
-        unsigned index = loop_index(home->loop);
-        g->ticket[0] = hex[index >> 4];
-        g->ticket[1] = hex[index & 15];
-        memcpy(g->ticket + 2, b.p, SESSION_TICKET_SIZE - 2);
-        buf_free(&b);
-    }
-    map_put(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE), g);
-    return g;
+    uint8_t chance[18];
+    struct buf b = {0};
+    unsigned index = loop_index(l);
+    loop_random(l, chance, sizeof(chance));
+    base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
+    out[0] = hex[index >> 4];
+    out[1] = hex[index & 15];
+    memcpy(out + 2, b.p, SESSION_TICKET_SIZE - 2);
+    out[SESSION_TICKET_SIZE] = '\0';
+    buf_free(&b);
 }
 
-void session_ticket_join(struct session *s, struct str ticket, char out[SESSION_TICKET_SIZE + 1])
+bool session_ticket_known(struct loop *l, struct str ticket)
+{
+    return ticket.n && map_get(&session_home_of(l)->tickets, ticket);
+}
+
+void session_ticket_join(struct session *s, struct str ticket)
 {
     struct session_home *home = s->home;
-    struct ticket_group *g = ticket.n ? map_get(&home->tickets, ticket) : NULL;
-    CHECK(!s->group);
-    if (!g)
-        g = group_new(home, ticket);
+    struct ticket_group *g = map_get(&home->tickets, ticket);
+    CHECK(!s->group && ticket.n == SESSION_TICKET_SIZE);
+    if (!g) {
+        g = mem_new(sizeof(*g));
+        list_init(&g->sessions);
+        memcpy(g->ticket, ticket.p, SESSION_TICKET_SIZE);
+        map_put(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE), g);
+    }
     s->group = g;
     g->count++;
     list_push(&g->sessions, &s->group_link);
-    memcpy(out, g->ticket, sizeof(g->ticket));
+}
+
+struct str session_ticket(const struct session *s)
+{
+    return s->group ? str_of(s->group->ticket, SESSION_TICKET_SIZE) : STR_NONE;
 }
 
 void resume_ticket_leave(struct session *s)

@@ -117,6 +117,8 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->identity = identity_ref(o->identity);
     s->keeps_positions = o->keeps_positions;
     s->exact_frames = o->exact_frames;
+    s->needs_token = o->needs_token;
+    s->token_until_ms = loop_now_ms(l) + home->config->token_ms;
     s->state = SESSION_OPEN;
     s->tokens_milli = (int32_t)(home->config->messages_burst * 1000);
     s->tokens_at_ms = loop_now_ms(l);
@@ -186,6 +188,10 @@ static void on_timer(struct loop *l, struct timer *timer)
         session_end(s, E_TIMEOUT, true);
         return;
     }
+    if (s->needs_token && s->token_until_ms <= now_ms && s->state == SESSION_OPEN) {
+        outlet_close(s->outlet, E_TOKEN_REQUIRED, STR_NONE);
+        return;
+    }
     if (expires_ms && expires_ms <= wall_ms) {
         expire(s);
         if (s->state == SESSION_OPEN && s->identity->expires_ms <= wall_ms)
@@ -213,6 +219,8 @@ void session_watch(struct session *s)
     } else if (expires_ms) {
         due_ms = now_ms;
     }
+    if (s->needs_token && s->state == SESSION_OPEN)
+        due_ms = sooner(due_ms, s->token_until_ms);
     if (s->state == SESSION_DETACHED)
         due_ms = sooner(due_ms, sooner(s->lease_until_ms, s->resume_until_ms));
     if (!due_ms)
@@ -233,7 +241,7 @@ int session_authenticate(struct session *s, struct str token, struct auth_verdic
     }
     identity_unref(s->identity);
     s->identity = id;
-    s->is_warned = false;
+    s->is_warned = s->needs_token = false;
     session_watch(s);
     return 0;
 }

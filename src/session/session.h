@@ -38,6 +38,7 @@ struct session_config {
     uint64_t presence_lease_ms;   /* ... and is shown as present */
     uint64_t presence_grace_ms;   /* after an orderly goodbye, so that a reload is no flapping */
     uint64_t expiring_ms;         /* notice before a token expires */
+    uint64_t token_ms;            /* a session that needs a token must get one within */
     size_t send_bytes_max;        /* unsent bytes after which a reader is slow */
     size_t subscriptions_max;     /* per session */
     size_t tracked_max;           /* presence entries per session */
@@ -89,6 +90,7 @@ struct request {
     /* publish: content, event, id, key, format, flags; the gate fills in channel and sender */
     struct msg_fields message;
     bool wants_answer; /* also when all is well */
+    bool wants_echo;   /* whatever the channel's setting says */
     /* track, untrack: key empty = the identity's sub, else the session's name */
     struct str key, meta;
     /* history */
@@ -155,6 +157,7 @@ struct session_open {
     struct outlet *outlet;     /* NULL: none (the HTTP endpoint) */
     struct identity *identity; /* the session takes a reference of its own */
     void *user;                /* the protocol's record */
+    bool needs_token;     /* nothing is allowed before session_authenticate */
     bool keeps_positions; /* the dialect has no position of its own: note what was delivered */
     bool exact_frames;    /* ... and the outlet's sock speaks of the client's kernel */
 };
@@ -170,11 +173,15 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
 /* For good. leave_now: presence goes without grace. */
 void session_end(struct session *s, int err, bool leave_now);
 
-/* A ticket names the group of sessions of one browser; a session is in at most one group. */
+/* A ticket names the group of sessions of one browser; a session is in at most one group. It is
+ * a secret: only the server makes one. */
 enum { SESSION_TICKET_SIZE = 26 };
-/* Puts s in the group of that ticket (made when unknown, or with a fresh ticket when `ticket`
- * is empty) and writes the ticket's text. */
-void session_ticket_join(struct session *s, struct str ticket, char out[SESSION_TICKET_SIZE + 1]);
+void session_ticket_new(struct loop *l, char out[SESSION_TICKET_SIZE + 1]);
+/* Is there a group of that ticket on this loop? */
+bool session_ticket_known(struct loop *l, struct str ticket);
+/* The ticket must come from session_ticket_new or be known. */
+void session_ticket_join(struct session *s, struct str ticket);
+struct str session_ticket(const struct session *s);
 /* The loop where the ticket's sessions live, or NULL for text that is no ticket. */
 struct loop *session_ticket_loop(struct loop *l, struct str ticket);
 /* A detached session of that ticket for this identity and dialect, longest waiting first; NULL

@@ -54,6 +54,7 @@ struct session {
     struct list tracked;
     struct timer timer;
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
+    uint64_t token_until_ms;                  /* while needs_token */
     struct ticket_group *group;
     struct list group_link;
     uint64_t tokens_at_ms;
@@ -61,7 +62,7 @@ struct session {
     uint32_t subs_count;
     uint16_t tracked_count;
     uint8_t state;
-    bool keeps_positions, exact_frames, is_warned;
+    bool keeps_positions, exact_frames, is_warned, needs_token;
     char name[17];
 };
 

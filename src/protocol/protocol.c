@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switches of protocol.h. */
+#include "protocol/protocol.h"
+
+#include "protocol/native.h"
+
+void *protocol_open(const struct protocol_hello *hello, int *err)
+{
+    switch (hello->kind) {
+    case PROTOCOL_NATIVE:
+        return native_open(hello, err);
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+    *err = E_UNSUPPORTED;
+    return NULL;
+}
+
+void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload, bool is_binary)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        native_on_message(peer, payload, is_binary);
+        break;
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+}
+
+void protocol_on_ping(enum protocol_kind kind, void *peer)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        session_mark(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+}
+
+void protocol_on_pong(enum protocol_kind kind, void *peer)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        session_confirm(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+}
+
+void protocol_on_drained(enum protocol_kind kind, void *peer)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        session_drained(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+}
+
+uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        return session_hold_ms(peer);
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+    return 0;
+}
+
+void protocol_on_closed(enum protocol_kind kind, void *peer, int err, bool is_goodbye)
+{
+    switch (kind) {
+    case PROTOCOL_NATIVE:
+        if (is_goodbye)
+            session_end(peer, err, false);
+        else
+            session_detach(peer, err);
+        break;
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_PHOENIX:
+        break;
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients say. A protocol turns a client's messages into requests for its session and the
+ * session's answers into messages; how bytes travel is the transport's business.
+ *
+ * The set is closed, so the calls below are switches over enum protocol_kind (protocol.c). To
+ * add a dialect: wire/x (codec), protocol/x (behaviour), a row here and in hub/encoding.def; the
+ * compiler names the switches. `peer` is what protocol_open returned for that connection. */
+#ifndef PROTOCOL_PROTOCOL_H
+#define PROTOCOL_PROTOCOL_H
+
+#include "session/session.h"
+
+enum protocol_kind { PROTOCOL_NATIVE, PROTOCOL_SOCKETIO, PROTOCOL_PHOENIX };
+
+/* A WebSocket that has been accepted. Texts are borrowed for the call. */
+struct protocol_hello {
+    enum protocol_kind kind;
+    struct loop *loop;
+    struct outlet *outlet;
+    struct identity *identity; /* borrowed */
+    bool needs_token;          /* anonymous is off and no token came: wait for one in-band */
+    bool is_deflate;           /* permessage-deflate was agreed: ask for that kind of bytes */
+    struct session *resumed;   /* a detached session of this client's ticket, or NULL */
+    struct str ticket;         /* to be joined */
+    bool tells_ticket;         /* the client cannot keep cookies: it must be told */
+    uint64_t ping_ms;
+    struct str query;          /* of the upgrade request, raw */
+};
+/* Returns the peer, or NULL and *err (E_*): the transport closes with it. */
+void *protocol_open(const struct protocol_hello *hello, int *err);
+/* One whole message of the client. */
+void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload,
+                         bool is_binary);
+/* The transport's own liveness: what was sent before the ping has arrived with its pong. */
+void protocol_on_ping(enum protocol_kind kind, void *peer);
+void protocol_on_pong(enum protocol_kind kind, void *peer);
+void protocol_on_drained(enum protocol_kind kind, void *peer);
+/* How long further input should wait. */
+uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer);
+/* Last call. is_goodbye: the client meant it (a close frame), so nothing waits for it. The
+ * outlet's sock is still readable. */
+void protocol_on_closed(enum protocol_kind kind, void *peer, int err, bool is_goodbye);
+
+/* ---- the plain dialect (native.c), also used by SSE, poll and the publish endpoint --------- */
+/* The message as one text (false) or binary (true) frame's payload. */
+bool native_encode_message(const struct msg *m, struct buf *out);
+void native_encode_presence(struct str channel, const struct presence_update *u, struct buf *out);
+/* An answer as one text frame's payload; nothing when it needs none. */
+void native_encode_answer(const struct answer *a, struct buf *out);
+/* The same with all that follows a "subscribed" (gap, presence), frame by frame. */
+void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct str frame), void *arg);
+struct native_message; /* wire/native.h */
+void native_message_of(const struct msg *m, struct native_message *out);
+extern const struct session_ops native_ops;
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of each kind of client: the protocol's text, then the frame, event or chunk around
+ * it, then compression; once per message and kind, shared by all clients of that kind.
+ *
+ * Compression keeps no context between messages (RFC 7692, no takeover), so one frame serves
+ * all. For gzip streams the same trick works: each piece is deflate data that refers to nothing
+ * before it and ends on a byte (an empty stored block), so pieces can follow each other in any
+ * client's stream. Small pieces go as stored blocks: five bytes, no work. */
+#include "transport/transport_priv.h"
+
+#include "base/base64.h"
+#include "base/metric.h"
+#include "wire/native.h"
+#include "wire/sse.h"
+#include "wire/wsframe.h"
+
+enum { WINDOW_BITS = 15, STORED_MAX = 192 };
+
+void encoding_frame(struct transport_home *home, bool is_binary, bool deflate, int window_bits,
+                    struct str payload, struct buf *out)
+{
+    enum wsframe_opcode opcode = is_binary ? WSFRAME_BINARY : WSFRAME_TEXT;
+    struct buf *packed = &home->framed;
+    if (deflate && payload.n >= home->config->deflate_threshold) {
+        buf_clear(packed);
+        if (!deflate_message(home->deflate, window_bits, payload, packed) &&
+            packed->n < payload.n) {
+            metric_add(M_COMPRESSED_SAVED, (int64_t)(payload.n - packed->n));
+            wsframe_add_head(out, opcode, true, packed->n);
+            buf_add_str(out, buf_str(packed));
+            return;
+        }
+    }
+    wsframe_add_head(out, opcode, false, payload.n);
+    buf_add_str(out, payload);
+}
+
+void encoding_gzip_head(struct buf *out)
+{
+    static const uint8_t head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
+    buf_add(out, head, sizeof(head));
+}
+
+static void pack(struct transport_home *home, struct str text, struct buf *out)
+{
+    if (text.n <= STORED_MAX) {
+        uint8_t head[5] = {0, (uint8_t)text.n, 0, (uint8_t)~text.n, 0xff};
+        buf_add(out, head, sizeof(head));
+        buf_add_str(out, text);
+        return;
+    }
+    if (!deflate_message(home->deflate, WINDOW_BITS, text, out))
+        buf_add(out, "\0\0\xff\xff", 4);
+}
+
+void encoding_chunk(struct transport_home *home, bool gzip, struct str text, struct buf *out)
+{
+    struct buf *packed = &home->framed;
+    if (gzip) {
+        buf_clear(packed);
+        pack(home, text, packed);
+        metric_add(M_COMPRESSED_SAVED, (int64_t)text.n - (int64_t)packed->n);
+        text = buf_str(packed);
+    }
+    buf_printf(out, "%zx\r\n", text.n);
+    buf_add_str(out, text);
+    buf_add(out, "\r\n", 2);
+}
+
+/* The guide's form: data is the payload, the id the message's. */
+static void add_event(const struct msg *m, struct buf *out)
+{
+    char id[64];
+    bool is_plain = str_is(m->event, "message");
+    struct str event = m->format == MSG_BINARY ? STR("binary") : is_plain ? STR_NONE : m->event;
+    struct buf packed = {0};
+    struct str data = m->content;
+    if (m->format == MSG_BINARY) {
+        buf_add_c(&packed, '"');
+        base64_encode(&packed, m->content);
+        buf_add_c(&packed, '"');
+        data = buf_str(&packed);
+    }
+    (void)sse_add_event(out, event, str_of(id, msg_put_id(m, id)), data);
+    buf_free(&packed);
+}
+
+/* The frame that a WebSocket would get, unnamed; binary content as base64 text. */
+static void add_frame_event(const struct msg *m, struct buf *text, struct buf *out)
+{
+    struct native_message nm;
+    native_message_of(m, &nm);
+    buf_clear(text);
+    native_add_message(text, &nm);
+    (void)sse_add_event(out, STR_NONE, STR_NONE, buf_str(text));
+}
+
+static void encode_message(struct loop *l, enum encoding_kind kind, const struct msg *m,
+                           struct buf *out)
+{
+    struct transport_home *home = transport_home_of(l);
+    struct buf *text = &home->text;
+    struct buf event = {0};
+    bool is_binary;
+    buf_clear(text);
+    switch (kind) {
+    case ENC_NATIVE_WS:
+    case ENC_NATIVE_WS_DEFLATE:
+        is_binary = native_encode_message(m, text);
+        encoding_frame(home, is_binary, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text),
+                       out);
+        break;
+    case ENC_SSE:
+    case ENC_SSE_GZIP:
+        add_event(m, text);
+        encoding_chunk(home, kind == ENC_SSE_GZIP, buf_str(text), out);
+        break;
+    case ENC_SSE_FRAMES:
+    case ENC_SSE_FRAMES_GZIP:
+        add_frame_event(m, text, &event);
+        encoding_chunk(home, kind == ENC_SSE_FRAMES_GZIP, buf_str(&event), out);
+        buf_free(&event);
+        break;
+    case ENC_SOCKETIO_WS:
+    case ENC_SOCKETIO_WS_DEFLATE:
+    case ENC_SOCKETIO_WS_PLAIN:
+    case ENC_SOCKETIO_WS_PLAIN_DEFLATE:
+    case ENC_SOCKETIO_WS_B64:
+    case ENC_SOCKETIO_POLL:
+    case ENC_SOCKETIO_POLL_PLAIN:
+    case ENC_PHOENIX1:
+    case ENC_PHOENIX1_DEFLATE:
+    case ENC_PHOENIX2:
+    case ENC_PHOENIX2_DEFLATE:
+    case ENC_NONE:
+    case ENC_COUNT:
+        break;
+    }
+}
+
+static void encode_presence(struct loop *l, enum encoding_kind kind, struct str channel,
+                            const struct presence_update *u, struct buf *out)
+{
+    struct transport_home *home = transport_home_of(l);
+    struct buf *text = &home->text;
+    struct buf event = {0};
+    buf_clear(text);
+    switch (kind) {
+    case ENC_NATIVE_WS:
+    case ENC_NATIVE_WS_DEFLATE:
+        native_encode_presence(channel, u, text);
+        encoding_frame(home, false, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text), out);
+        break;
+    case ENC_SSE:
+    case ENC_SSE_GZIP:
+    case ENC_SSE_FRAMES:
+    case ENC_SSE_FRAMES_GZIP:
+        native_encode_presence(channel, u, text);
+        (void)sse_add_event(&event,
+                            kind == ENC_SSE || kind == ENC_SSE_GZIP ? STR("presence") : STR_NONE,
+                            STR_NONE, buf_str(text));
+        encoding_chunk(home, kind == ENC_SSE_GZIP || kind == ENC_SSE_FRAMES_GZIP, buf_str(&event),
+                       out);
+        buf_free(&event);
+        break;
+    case ENC_SOCKETIO_WS:
+    case ENC_SOCKETIO_WS_DEFLATE:
+    case ENC_SOCKETIO_WS_PLAIN:
+    case ENC_SOCKETIO_WS_PLAIN_DEFLATE:
+    case ENC_SOCKETIO_WS_B64:
+    case ENC_SOCKETIO_POLL:
+    case ENC_SOCKETIO_POLL_PLAIN:
+    case ENC_PHOENIX1:
+    case ENC_PHOENIX1_DEFLATE:
+    case ENC_PHOENIX2:
+    case ENC_PHOENIX2_DEFLATE:
+    case ENC_NONE:
+    case ENC_COUNT:
+        break;
+    }
+}
+
+const struct encoding_table encoding_table = {encode_message, encode_presence};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The channels of an SSE or poll request and where each of them stands. A cursor may come in
+ * any of the forms of wire/cursor.h: with names (cookies), or in the order of the channels. */
+#include "transport/transport_priv.h"
+
+#include "wire/cursor.h"
+
+void place_set(struct place *p, struct str epoch, uint64_t offset)
+{
+    if (epoch.n >= sizeof(p->at.epoch))
+        return;
+    memset(&p->at, 0, sizeof(p->at));
+    if (epoch.n)
+        memcpy(p->at.epoch, epoch.p, epoch.n);
+    p->at.offset = offset;
+    p->has_at = true;
+}
+
+struct place *places_find(struct places *ps, struct str channel)
+{
+    for (size_t i = 0; i < ps->count; i++)
+        if (str_eq(ps->list[i].channel, channel))
+            return &ps->list[i];
+    return NULL;
+}
+
+static int read_channels(struct http_request *req, struct places *out, const char **detail)
+{
+    const struct transport_config *config = transport_home_of(req->loop)->config;
+    size_t max = config->channels_max;
+    out->list = arena_zero(req->arena, max * sizeof(*out->list));
+    if (!out->list)
+        return E_NO_MEMORY;
+    for (size_t i = 0;; i++) {
+        struct str name = http_query_at(req, "channel", i);
+        if (!name.p)
+            break;
+        if (places_find(out, name))
+            continue;
+        if (out->count == max) {
+            *detail = "Too many channels in one request";
+            return E_TOO_MANY;
+        }
+        out->list[out->count++].channel = name;
+    }
+    if (!out->count)
+        out->list[out->count++].channel = session_config_of(req->loop)->default_channel;
+    return 0;
+}
+
+int places_read(struct http_request *req, struct str cursor, struct places *out,
+                const char **detail)
+{
+    *out = (struct places){0};
+    int err = read_channels(req, out, detail);
+    if (err || !cursor.n)
+        return err;
+    struct cursor_place *room = arena_alloc(req->arena, CURSOR_PLACES_MAX * sizeof(*room));
+    size_t count = 0;
+    if (!room)
+        return E_NO_MEMORY;
+    err = cursor_decode(cursor, req->arena, room, CURSOR_PLACES_MAX, &count);
+    if (err) {
+        *detail = "The cursor is not one of ours";
+        return err;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct place *p = room[i].channel.n  ? places_find(out, room[i].channel)
+                          : i < out->count ? &out->list[i]
+                                           : NULL;
+        if (p && room[i].epoch.n)
+            place_set(p, room[i].epoch, room[i].offset);
+    }
+    return 0;
+}
+
+void places_add_cursor(const struct places *ps, bool named, struct buf *out)
+{
+    struct cursor_place places[CURSOR_PLACES_MAX];
+    size_t count = ps->count < CURSOR_PLACES_MAX ? ps->count : CURSOR_PLACES_MAX;
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct cursor_place){
+            .channel = named ? ps->list[i].channel : STR_NONE,
+            .epoch = ps->list[i].has_at ? str_from(ps->list[i].at.epoch) : STR_NONE,
+            .offset = ps->list[i].at.offset};
+    if (named)
+        (void)cursor_add_named(out, places, count);
+    else
+        (void)cursor_add_list(out, places, count);
+}

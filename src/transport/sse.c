@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server-Sent Events on /api/events: a session whose outlet writes chunks of an endless answer.
+ *
+ * With one channel the id of an event is the message's id and the bytes are shared by all
+ * (ENC_SSE). With several, the id must hold the position in every channel, else a cut between
+ * two of them would lose messages: the event is then written per client (ENC_NONE). With
+ * frames=1 (the SDK) events carry whole frames and no ids: shared again (ENC_SSE_FRAMES).
+ * Position stands with the client (Last-Event-ID), so the session ends with its connection. */
+#include "transport/transport_priv.h"
+
+#include "base/base64.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "wire/native.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "wire/http1.h"
+#include "wire/sse.h"
+
+struct sse {
+    struct outlet outlet; /* first */
+    struct list link;     /* home->streams */
+    struct http_request *req;
+    struct session *session;
+    struct timer ping;
+    struct places places; /* in own arena: outlives the request's views */
+    struct arena arena;
+    bool gzip, chunked, frames, is_ended;
+};
+
+static struct transport_home *home_of(const struct sse *e)
+{
+    return transport_home_of(e->req->loop);
+}
+
+static void write_text(struct sse *e, struct str text)
+{
+    struct buf b = {0};
+    if (e->is_ended)
+        return;
+    if (e->chunked) {
+        encoding_chunk(home_of(e), e->gzip, text, &b);
+        sock_send(e->outlet.sock, b.p, b.n);
+    } else {
+        sock_send(e->outlet.sock, text.p, text.n);
+    }
+    buf_free(&b);
+}
+
+static void write_event(struct sse *e, struct str event, struct str id, struct str data)
+{
+    struct buf b = {0};
+    if (!sse_add_event(&b, event, id, data))
+        write_text(e, buf_str(&b));
+    buf_free(&b);
+}
+
+static void on_send(struct outlet *o, struct str payload, bool is_binary)
+{
+    if (!is_binary)
+        write_event((struct sse *)(void *)o, STR_NONE, STR_NONE, payload);
+}
+
+static void free_stream(struct sse *e)
+{
+    timer_stop(&e->ping);
+    list_drop(&e->link);
+    metric_add(M_CONNECTIONS_SSE, -1);
+    arena_free(&e->arena);
+    mem_free(e);
+}
+
+/* The session is over, whoever ended it: the answer ends too. */
+static void on_ended(struct session *s, int err)
+{
+    struct sse *e = session_user(s);
+    (void)err;
+    e->session = NULL;
+    if (!e->is_ended) {
+        e->is_ended = true;
+        e->req->on_abort = NULL;
+        http_stream_end(e->req);
+    }
+    free_stream(e);
+}
+
+static void on_close(struct outlet *o, int err, struct str detail)
+{
+    struct sse *e = (struct sse *)(void *)o;
+    struct buf b = {0};
+    (void)detail;
+    if (!e->session)
+        return;
+    native_add_error(&b, err, NULL, STR_NONE, STR_NONE);
+    write_event(e, e->frames ? STR_NONE : STR("error"), STR_NONE, buf_str(&b));
+    buf_free(&b);
+    session_end(e->session, err, false);
+}
+
+static const struct outlet_ops outlet_ops = {.send = on_send, .close = on_close};
+
+/* ---- the dialect's words on a stream ----------------------------------------------------------- */
+
+static void add_id(struct sse *e, struct buf *out)
+{
+    places_add_cursor(&e->places, false, out);
+}
+
+static void named_event(struct sse *e, const char *name, struct str data)
+{
+    struct buf id = {0};
+    if (!e->frames)
+        add_id(e, &id);
+    write_event(e, e->frames ? STR_NONE : str_from(name), buf_str(&id), data);
+    buf_free(&id);
+}
+
+static void emit_frame(void *arg, struct str frame)
+{
+    write_event(arg, STR_NONE, STR_NONE, frame);
+}
+
+static void tell_gap(struct sse *e, struct str channel, uint64_t from, uint64_t to)
+{
+    struct buf b = {0};
+    struct place *p = places_find(&e->places, channel);
+    if (p && p->has_at && to > p->at.offset)
+        p->at.offset = to;
+    if (e->frames) {
+        native_add_gap(&b, channel, from, to, STR_NONE);
+    } else {
+        buf_add_c(&b, '{');
+        json_add_field(&b, "channel", channel);
+        json_add_u64(&b, "from", from);
+        json_add_u64(&b, "to", to);
+        buf_add_c(&b, '}');
+    }
+    named_event(e, "gap", buf_str(&b));
+    buf_free(&b);
+}
+
+static void on_answer(struct session *s, const struct answer *a)
+{
+    struct sse *e = session_user(s);
+    const struct hub_subscribed *sub = a->subscribed;
+    if (a->type == REQUEST_SUBSCRIBE && sub && !a->err) {
+        struct place *p = places_find(&e->places, a->channel);
+        /* Before the missed messages: their first is what the client has not got. */
+        uint64_t at = sub->missed_count ? sub->missed[0]->offset - 1 : sub->at.offset;
+        place_set(p, str_from(sub->at.epoch), at);
+    }
+    if (e->frames) {
+        if (a->err || a->type == REQUEST_SUBSCRIBE || a->type == REQUEST_PRESENCE)
+            native_each_frame(a, emit_frame, e);
+        return;
+    }
+    if (a->err) {
+        struct buf b = {0};
+        native_encode_answer(a, &b);
+        write_event(e, STR("error"), STR_NONE, buf_str(&b));
+        buf_free(&b);
+        return;
+    }
+    if (!sub)
+        return;
+    if (sub->gap_to)
+        tell_gap(e, a->channel, sub->gap_from, sub->gap_to);
+    else if (!sub->missed_count)
+        named_event(e, NULL, STR_NONE); /* an id alone: where we are, without an event */
+    if (sub->presence) {
+        struct buf b = {0};
+        native_encode_presence(a->channel, sub->presence, &b);
+        write_event(e, STR("presence"), STR_NONE, buf_str(&b));
+        buf_free(&b);
+    }
+}
+
+static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
+{
+    struct sse *e = session_user(s);
+    struct place *p = places_find(&e->places, session_sub_channel(ss));
+    struct buf id = {0}, data = {0};
+    place_set(p, m->epoch, m->offset);
+    if (e->frames) {
+        struct native_message nm;
+        native_message_of(m, &nm);
+        native_add_message(&data, &nm);
+        write_event(e, STR_NONE, STR_NONE, buf_str(&data));
+    } else {
+        add_id(e, &id);
+        if (m->format == MSG_BINARY) {
+            buf_add_c(&data, '"');
+            base64_encode(&data, m->content);
+            buf_add_c(&data, '"');
+        }
+        write_event(e,
+                    m->format == MSG_BINARY            ? STR("binary")
+                    : str_is(m->event, "message") ? STR_NONE
+                                                       : m->event,
+                    buf_str(&id), data.n ? buf_str(&data) : m->content);
+    }
+    buf_free(&id);
+    buf_free(&data);
+}
+
+static void on_presence(struct session *s, struct session_sub *ss, const struct presence_update *u)
+{
+    struct sse *e = session_user(s);
+    struct buf b = {0};
+    native_encode_presence(session_sub_channel(ss), u, &b);
+    write_event(e, e->frames ? STR_NONE : STR("presence"), STR_NONE, buf_str(&b));
+    buf_free(&b);
+}
+
+static void on_gap(struct session *s, struct session_sub *ss, uint64_t from, uint64_t to)
+{
+    tell_gap(session_user(s), session_sub_channel(ss), from, to);
+}
+
+static void on_expiring(struct session *s, uint64_t in_ms)
+{
+    struct sse *e = session_user(s);
+    struct buf b = {0};
+    native_add_expiring(&b, in_ms);
+    write_event(e, e->frames ? STR_NONE : STR("expiring"), STR_NONE, buf_str(&b));
+    buf_free(&b);
+}
+
+/* The client comes back by itself after retry: the spread of a drain goes there. */
+static void on_reconnect(struct session *s, uint64_t in_ms)
+{
+    struct sse *e = session_user(s);
+    struct buf b = {0};
+    sse_add_retry(&b, in_ms + 1);
+    write_text(e, buf_str(&b));
+    buf_free(&b);
+    session_end(s, E_DRAINING, false);
+}
+
+static const struct session_ops sse_ops = {.name = "sse",
+                                           .answer = on_answer,
+                                           .message = on_message,
+                                           .presence = on_presence,
+                                           .gap = on_gap,
+                                           .expiring = on_expiring,
+                                           .reconnect = on_reconnect,
+                                           .ended = on_ended};
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+static void on_ping(struct loop *l, struct timer *timer)
+{
+    struct sse *e = LIST_OF(timer, struct sse, ping);
+    write_text(e, STR(": ping\n\n"));
+    timer_set(l, timer, home_of(e)->config->sse_ping_ms, on_ping);
+}
+
+static void on_abort(struct http_request *req)
+{
+    struct sse *e = req->state;
+    e->is_ended = true;
+    if (e->session)
+        session_end(e->session, E_CLOSED, false);
+}
+
+static void on_drained(struct http_request *req)
+{
+    struct sse *e = req->state;
+    if (e->session)
+        session_drained(e->session);
+}
+
+static void begin(struct sse *e)
+{
+    struct http_request *req = e->req;
+    const struct transport_config *config = home_of(e)->config;
+    struct buf b = {0};
+    http_add_header(req, "Cache-Control", STR("no-cache, no-transform"));
+    http_add_header(req, "X-Accel-Buffering", STR("no"));
+    if (e->gzip)
+        http_add_header(req, "Content-Encoding", STR("gzip"));
+    http_add_header(req, "Vary", STR("Accept-Encoding"));
+    http_stream_begin(req, 200, "text/event-stream");
+    e->chunked = http_stream_chunked(req);
+    e->gzip = e->gzip && e->chunked;
+    e->outlet.sock = http_sock(req);
+    if (e->gzip) {
+        struct buf head = {0};
+        encoding_gzip_head(&head);
+        encoding_chunk(home_of(e), false, buf_str(&head), &b);
+        sock_send(e->outlet.sock, b.p, b.n);
+        buf_free(&head);
+    }
+    buf_clear(&b);
+    sse_add_retry(&b, config->sse_retry_ms);
+    struct buf hello = {0};
+    if (e->frames) {
+        native_add_connected(&hello, session_name(e->session), STR_NONE, false,
+                             config->sse_ping_ms, loop_wall_ms(req->loop));
+    } else {
+        buf_printf(&hello, "{\"type\":\"connected\",\"timestamp\":%llu}",
+                   (unsigned long long)loop_wall_ms(req->loop));
+    }
+    (void)sse_add_event(&b, STR_NONE, STR_NONE, buf_str(&hello));
+    write_text(e, buf_str(&b));
+    buf_free(&hello);
+    buf_free(&b);
+}
+
+static enum encoding_kind kind_of(const struct sse *e)
+{
+    if (!e->chunked || (e->places.count > 1 && !e->frames))
+        return ENC_NONE;
+    if (e->frames)
+        return e->gzip ? ENC_SSE_FRAMES_GZIP : ENC_SSE_FRAMES;
+    return e->gzip ? ENC_SSE_GZIP : ENC_SSE;
+}
+
+static void subscribe_all(struct sse *e)
+{
+    struct http_request *req = e->req;
+    struct str history = http_query(req, "history");
+    struct str track = http_query(req, "track"), meta = http_query(req, "meta");
+    uint64_t count = 0;
+    struct request r = {.type = REQUEST_SUBSCRIBE, .kind = kind_of(e)};
+    r.presence = str_is(http_query(req, "presence"), "1");
+    if (num_u64(history, &count))
+        r.since.history = count > 1000 ? 1000 : (size_t)count;
+    for (size_t i = 0; i < e->places.count && e->session; i++) {
+        struct place *p = &e->places.list[i];
+        r.channel = p->channel;
+        r.since.has_since = p->has_at;
+        r.since.since = p->at;
+        session_request(e->session, &r);
+        if (track.p && e->session)
+            session_request(e->session, &(struct request){.type = REQUEST_TRACK,
+                                                          .channel = p->channel,
+                                                          .key = track,
+                                                          .meta = meta});
+    }
+}
+
+static struct sse *stream_new(struct http_request *req, const struct places *ps)
+{
+    struct sse *e = mem_new(sizeof(*e));
+    e->req = req;
+    e->outlet.ops = &outlet_ops;
+    e->places.count = ps->count;
+    e->places.list = arena_zero(&e->arena, ps->count * sizeof(*ps->list));
+    for (size_t i = 0; i < ps->count; i++) {
+        e->places.list[i] = ps->list[i];
+        e->places.list[i].channel = arena_dup(&e->arena, ps->list[i].channel);
+    }
+    return e;
+}
+
+void sse_on_request(struct http_request *req)
+{
+    struct transport_home *home = transport_home_of(req->loop);
+    struct places ps;
+    struct who who;
+    const char *detail = NULL;
+    struct str cursor = http_header(req, "last-event-id");
+    if (!cursor.n)
+        cursor = http_query(req, "since");
+    if (!upgrade_origin(req) || upgrade_identify(req, false, &who))
+        return;
+    int err = places_read(req, cursor, &ps, &detail);
+    if (err == E_BAD_REQUEST && http_header(req, "last-event-id").n) /* not fatal to EventSource */
+        err = places_read(req, STR_NONE, &ps, &detail);
+    if (err) {
+        identity_unref(who.identity);
+        http_reply_error(req, err, detail);
+        return;
+    }
+    struct sse *e = stream_new(req, &ps);
+    e->frames = str_is(http_query(req, "frames"), "1");
+    e->gzip = home->config->sse_gzip &&
+              http1_accept_q(http_header(req, "accept-encoding"), "gzip") > 0;
+    struct session_open o = {.ops = &sse_ops, .outlet = &e->outlet, .identity = who.identity,
+                             .user = e};
+    e->session = session_open(req->loop, &o);
+    identity_unref(who.identity);
+    if (!e->session) {
+        http_reply_error(req, E_TOO_MANY, "Too many sessions on this server");
+        arena_free(&e->arena);
+        mem_free(e);
+        return;
+    }
+    metric_add(M_CONNECTIONS_SSE, 1);
+    list_push(&home->streams, &e->link);
+    begin(e);
+    req->state = e;
+    req->on_abort = on_abort;
+    http_stream_on_drained(req, on_drained);
+    timer_set(req->loop, &e->ping, home->config->sse_ping_ms, on_ping);
+    subscribe_all(e);
+}
+
+void sse_drain(struct transport_home *home)
+{
+    (void)home; /* session_drain tells each stream through on_reconnect */
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts the transports on their paths. */
+#include "transport/transport_priv.h"
+
+#include "base/mem.h"
+
+struct transport_home *transport_home_of(struct loop *l)
+{
+    return loop_slot(l, LOOP_SLOT_TRANSPORT);
+}
+
+void transport_setup(struct loops *ls, struct http_server *hs,
+                     const struct transport_config *config)
+{
+    encoding_set(&encoding_table);
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        struct transport_home *home = mem_new(sizeof(*home));
+        home->loop = loops_at(ls, i);
+        home->config = config;
+        home->deflate = deflate_writer_new(config->deflate_level);
+        home->inflate = deflate_reader_new();
+        list_init(&home->streams);
+        list_init(&home->polls);
+        loop_slot_set(home->loop, LOOP_SLOT_TRANSPORT, home);
+        poll_setup(home);
+    }
+    http_route(hs, "/socket", 1u << HTTP_GET, 0, 0, upgrade_on_native, NULL);
+    http_route(hs, "/api/events", 1u << HTTP_GET, 0, 0, sse_on_request, NULL);
+    http_route(hs, "/api/poll", 1u << HTTP_GET, 0, 0, poll_on_request, NULL);
+}
+
+void transport_drain(struct loop *l)
+{
+    struct transport_home *home = transport_home_of(l);
+    poll_drain(home);
+    sse_drain(home);
+}
+
+void transport_teardown(struct loops *ls)
+{
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        struct transport_home *home = transport_home_of(loops_at(ls, i));
+        poll_teardown(home);
+        deflate_writer_free(&home->deflate);
+        deflate_reader_free(&home->inflate);
+        buf_free(&home->text);
+        buf_free(&home->framed);
+        loop_slot_set(home->loop, LOOP_SLOT_TRANSPORT, NULL);
+        mem_free(home);
+    }
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is asking, and may its page: the first questions to every connection, and the WebSocket
+ * upgrade of the plain dialect. A refused token is an HTTP answer with the guide's words. */
+#include "transport/transport_priv.h"
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "wire/url.h"
+#include "wire/wshandshake.h"
+
+static struct str find_token(struct http_request *req, bool *from_cookie)
+{
+    static const char *const params[] = {"token", "apikey"};
+    struct str token = auth_bearer(http_header(req, "authorization"));
+    *from_cookie = false;
+    if (!token.n)
+        token = http_header(req, "apikey");
+    for (size_t i = 0; !token.n && i < sizeof(params) / sizeof(params[0]); i++)
+        token = http_query(req, params[i]);
+    if (!token.n) {
+        token = http_cookie(req, "tw_token");
+        *from_cookie = token.n > 0;
+    }
+    return token;
+}
+
+int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *who)
+{
+    struct auth_verdict verdict;
+    bool from_cookie;
+    struct str token = find_token(req, &from_cookie);
+    *who = (struct who){0};
+    /* A cookie goes along by itself: only a page that says where it comes from may use it on a
+     * WebSocket (cross-site hijacking). */
+    if (takes_in_band && from_cookie && !http_header(req, "origin").n) {
+        http_reply_error(req, E_ORIGIN_DENIED, NULL);
+        return E_ORIGIN_DENIED;
+    }
+    int err = session_verify(req->loop, token, &who->identity, &verdict);
+    if (err == E_TOKEN_REQUIRED && takes_in_band && !token.n) {
+        who->identity = identity_new_anonymous(STR_NONE);
+        who->needs_token = true;
+        return 0;
+    }
+    if (err) {
+        log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_peer(req)),
+                 verdict.text);
+        http_reply_error(req, err, NULL);
+    }
+    return err;
+}
+
+static bool is_same_host(struct http_request *req, struct str origin)
+{
+    struct str host = http_header(req, "host");
+    ptrdiff_t at = str_find_str(origin, STR("://"));
+    return at > 0 && host.n && str_eq_nocase(str_skip(origin, (size_t)at + 3), host);
+}
+
+bool upgrade_origin(struct http_request *req)
+{
+    struct str origin = http_header(req, "origin");
+    if (!origin.n || http_origin_allowed(req) || is_same_host(req, origin))
+        return true;
+    log_info("transport", "origin-denied", "origin=%.*s peer=%.*s", STR_ARG(origin),
+             STR_ARG(http_peer(req)));
+    http_reply_error(req, E_ORIGIN_DENIED, NULL);
+    return false;
+}
+
+/* Checks the handshake; answers and returns false when it is none. */
+static bool shake(struct http_request *req, struct wshandshake *ws)
+{
+    static const struct str protocols[] = {{"tidewire.v1", 11}};
+    const struct transport_config *config = transport_home_of(req->loop)->config;
+    struct wshandshake_config hc = {
+        .deflate = config->deflate, .protocols = protocols, .protocols_count = 1};
+    int err = wshandshake_check(req->method_text, req->version_minor,
+                                (const struct http1_header *)req->headers, req->headers_count,
+                                &hc, ws);
+    if (!err)
+        return true;
+    if (err == E_UPGRADE_REQUIRED) {
+        http_add_header(req, "Upgrade", STR("websocket"));
+        http_add_header(req, "Sec-WebSocket-Version", STR("13"));
+    }
+    http_reply_error(req, err, ws->detail);
+    return false;
+}
+
+/* The ticket of a client that may have been here: its cookie, or ?session=<name>.<ticket>.
+ * "none" wants a session of its own and no cookie. */
+struct ticket {
+    struct str text;
+    bool has_cookies; /* it sends a Cookie header, or may: a browser with an Origin */
+    bool is_own;
+};
+
+static struct ticket find_ticket(struct http_request *req)
+{
+    struct str asked = http_query(req, "session");
+    struct ticket t = {.is_own = asked.n > 0};
+    ptrdiff_t dot = str_find(asked, '.');
+    if (t.is_own) {
+        t.text = dot >= 0 ? str_skip(asked, (size_t)dot + 1) : STR_NONE;
+        return t;
+    }
+    t.text = http_cookie(req, "tw_session");
+    t.has_cookies = http_header(req, "cookie").n || http_header(req, "origin").n;
+    return t;
+}
+
+static void add_cookie(struct http_request *req, const char *ticket, struct buf *out)
+{
+    const struct session_config *config = session_config_of(req->loop);
+    buf_printf(out, "Set-Cookie: tw_session=%s; Path=/; Max-Age=%llu; HttpOnly; SameSite=Lax%s\r\n",
+               ticket, (unsigned long long)(config->resume_ms / 1000 + 60),
+               sock_is_tls(http_sock(req)) ? "; Secure" : "");
+}
+
+void upgrade_on_native(struct http_request *req)
+{
+    struct wshandshake ws;
+    struct ws_open open = {.kind = PROTOCOL_NATIVE, .claims = true, .claim_ops = &native_ops};
+    struct buf more = {0}, answer = {0};
+    if (!upgrade_origin(req) || !shake(req, &ws))
+        return;
+    struct ticket ticket = find_ticket(req);
+    struct loop *home = ticket.text.n ? session_ticket_loop(req->loop, ticket.text) : NULL;
+    if (home && home != req->loop) {
+        http_move(req, home);
+        return;
+    }
+    if (upgrade_identify(req, true, &open.who))
+        return;
+    if (home && session_ticket_known(req->loop, ticket.text))
+        memcpy(open.ticket, ticket.text.p, SESSION_TICKET_SIZE);
+    else
+        session_ticket_new(req->loop, open.ticket);
+    open.tells_ticket = ticket.is_own || !ticket.has_cookies;
+    open.deflate = ws.deflate && ws.window_bits == 15;
+    open.window_bits = 15;
+    if (!ticket.is_own)
+        add_cookie(req, open.ticket, &more);
+    wshandshake_add_answer(&answer, &ws, buf_str(&more));
+    ws_accept(req, buf_str(&answer), &open);
+    buf_free(&more);
+    buf_free(&answer);
+}

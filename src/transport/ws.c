@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One WebSocket connection (RFC 6455), whatever it speaks.
+ *
+ *   PROBING --siblings answered--> OPEN --close frame either way, error--> CLOSING --> (gone)
+ *        (only when another connection holds this client's ticket and may be dead)
+ *
+ * What holds: in OPEN there is a peer; it is told exactly once that the connection is closed.
+ * In CLOSING our close frame is queued; input is dropped but for the peer's close frame.
+ *
+ * Liveness: a ping after ws_ping_ms, gone when nothing at all arrives for ws_pong_ms after it.
+ * Input waits (the sock is paused) while the client's rate is used up or it does not read our
+ * answers, so what a client can make us hold is bounded by what it takes. */
+#include "transport/transport_priv.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "wire/wsmessage.h"
+
+enum { UNSENT_PAUSE = 1 << 20, PROBE_STEP_MS = 10, LINGER_MS = 2000, SIBLINGS_MAX = 16 };
+
+enum ws_state { WS_PROBING, WS_OPEN, WS_CLOSING };
+
+struct ws {
+    struct outlet outlet; /* first */
+    struct wsmessage in;
+    struct timer timer;
+    void *peer;
+    struct ws_pending *pending; /* until the peer is open */
+    uint64_t hold_until_ms;
+    uint64_t deadline_ms; /* pong, close or token */
+    uint64_t ping_at_ms;
+    uint8_t state, kind, window_bits;
+    bool deflate, has_own_pings, awaits_pong, is_probed, is_held, is_goodbye;
+};
+
+/* What is known before the peer exists. */
+struct ws_pending {
+    struct ws_open open;
+    uint64_t until_ms;
+    size_t query_n;
+    char query[];
+};
+
+static struct ws *ws_of(struct outlet *o)
+{
+    return (struct ws *)(void *)o;
+}
+
+static struct transport_home *home_of(const struct ws *w)
+{
+    return transport_home_of(sock_loop(w->outlet.sock));
+}
+
+static void on_timer(struct loop *l, struct timer *timer);
+
+/* The timer stands for whatever is next: ping, deadline, end of a hold, probing. */
+static void watch(struct ws *w)
+{
+    struct loop *l = sock_loop(w->outlet.sock);
+    uint64_t now_ms = loop_now_ms(l), due_ms = UINT64_MAX;
+    if (w->state == WS_PROBING)
+        due_ms = now_ms + PROBE_STEP_MS;
+    if (w->deadline_ms && w->deadline_ms < due_ms)
+        due_ms = w->deadline_ms;
+    if (w->state == WS_OPEN && !w->has_own_pings && w->ping_at_ms < due_ms)
+        due_ms = w->ping_at_ms;
+    if (w->hold_until_ms && w->hold_until_ms < due_ms)
+        due_ms = w->hold_until_ms;
+    if (due_ms != UINT64_MAX)
+        timer_set(l, &w->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+}
+
+static void tell_closed(struct ws *w, int err)
+{
+    void *peer = w->peer;
+    w->peer = NULL;
+    if (peer)
+        protocol_on_closed(w->kind, peer, err, w->is_goodbye);
+}
+
+/* ---- out ------------------------------------------------------------------------------------- */
+
+static void on_send(struct outlet *o, struct str payload, bool is_binary)
+{
+    struct ws *w = ws_of(o);
+    struct buf b = {0};
+    if (w->state == WS_CLOSING)
+        return;
+    encoding_frame(home_of(w), is_binary, w->deflate, w->window_bits, payload, &b);
+    sock_send(o->sock, b.p, b.n);
+    buf_free(&b);
+}
+
+/* Sends our close frame; the peer is told when the connection is gone or, for errors of ours,
+ * at the end of its call. */
+static void start_close(struct ws *w, int code, struct str reason)
+{
+    struct loop *l = sock_loop(w->outlet.sock);
+    struct buf b = {0};
+    if (w->state == WS_CLOSING)
+        return;
+    w->state = WS_CLOSING;
+    wsframe_add_close(&b, code, reason);
+    sock_send(w->outlet.sock, b.p, b.n);
+    buf_free(&b);
+    if (w->is_held)
+        sock_resume(w->outlet.sock);
+    w->is_held = false;
+    w->hold_until_ms = 0;
+    w->deadline_ms = loop_now_ms(l) + home_of(w)->config->ws_close_ms;
+    watch(w);
+}
+
+static void on_close_asked(struct outlet *o, int err, struct str detail)
+{
+    const struct err_info *info = err_info(err);
+    int code = err == 0 ? 1000 : err == E_DRAINING ? 1012 : info->number;
+    start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
+}
+
+static void on_probe(struct outlet *o, uint64_t ms)
+{
+    struct ws *w = ws_of(o);
+    struct loop *l = sock_loop(o->sock);
+    struct buf b = {0};
+    if (w->is_probed || w->state != WS_OPEN)
+        return;
+    w->is_probed = true;
+    wsframe_add(&b, WSFRAME_PING, STR_NONE);
+    sock_send(o->sock, b.p, b.n);
+    buf_free(&b);
+    if (w->peer)
+        protocol_on_ping(w->kind, w->peer);
+    if (!w->deadline_ms || w->deadline_ms > loop_now_ms(l) + ms)
+        w->deadline_ms = loop_now_ms(l) + ms;
+    watch(w);
+}
+
+static bool on_is_probing(const struct outlet *o)
+{
+    const struct ws *w = (const struct ws *)(const void *)o;
+    return w->is_probed;
+}
+
+static const struct outlet_ops outlet_ops = {.send = on_send,
+                                             .close = on_close_asked,
+                                             .probe = on_probe,
+                                             .is_probing = on_is_probing};
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+static void answer_control(struct ws *w, enum wsframe_opcode opcode, struct str payload)
+{
+    struct buf b = {0};
+    wsframe_add(&b, opcode, payload);
+    sock_send(w->outlet.sock, b.p, b.n);
+    buf_free(&b);
+}
+
+static void on_peer_close(struct ws *w, const struct wsmessage_out *out)
+{
+    bool was_closing = w->state == WS_CLOSING;
+    /* 1000, 1001, none and an application's own codes mean it; others report a failure. */
+    w->is_goodbye = !was_closing && (out->code == 1000 || out->code == 1001 || out->code == 1005 ||
+                                     out->code >= 3000);
+    start_close(w, out->code == 1005 ? 0 : out->code, STR_NONE);
+    tell_closed(w, 0);
+    sock_close(w->outlet.sock, LINGER_MS);
+}
+
+static void on_broken(struct ws *w, const struct wsmessage_out *out)
+{
+    log_debug("transport", "ws-error", "peer=%.*s code=%d rule=%s",
+              STR_ARG(sock_peer(w->outlet.sock)), out->code, out->detail ? out->detail : "");
+    start_close(w, out->code, str_from(out->detail));
+    tell_closed(w, out->err);
+    sock_close(w->outlet.sock, LINGER_MS);
+}
+
+static void alive(struct ws *w)
+{
+    if (w->state == WS_OPEN && (w->awaits_pong || w->is_probed)) {
+        w->awaits_pong = w->is_probed = false;
+        w->deadline_ms = 0;
+    }
+}
+
+/* True when no more input is to be looked at now. */
+static bool must_hold(struct ws *w)
+{
+    struct sock *s = w->outlet.sock;
+    uint64_t hold_ms = w->peer ? protocol_hold_ms(w->kind, w->peer) : 0;
+    if (w->state != WS_OPEN || (!hold_ms && sock_unsent(s) < UNSENT_PAUSE))
+        return false;
+    if (hold_ms)
+        w->hold_until_ms = loop_now_ms(sock_loop(s)) + hold_ms;
+    w->is_held = true;
+    sock_pause(s);
+    watch(w);
+    return true;
+}
+
+static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
+{
+    struct ws *w = sock_owner(s);
+    struct wsmessage_out out;
+    uint8_t *at = bytes;
+    size_t left = n;
+    if (w->state == WS_PROBING || w->is_held)
+        return 0;
+    metric_add(M_BYTES_RECEIVED, (int64_t)n);
+    alive(w);
+    for (;;) {
+        enum wsmessage_event event =
+            wsmessage_feed(&w->in, &at, &left, home_of(w)->inflate, &out);
+        switch (event) {
+        case WSMESSAGE_MORE:
+            return n;
+        case WSMESSAGE_TEXT:
+        case WSMESSAGE_BINARY:
+            if (w->state == WS_OPEN && w->peer)
+                protocol_on_message(w->kind, w->peer, out.payload,
+                                    event == WSMESSAGE_BINARY);
+            break;
+        case WSMESSAGE_PING:
+            if (w->state == WS_OPEN)
+                answer_control(w, WSFRAME_PONG, out.payload);
+            break;
+        case WSMESSAGE_PONG:
+            if (w->state == WS_OPEN && w->peer)
+                protocol_on_pong(w->kind, w->peer);
+            break;
+        case WSMESSAGE_CLOSE:
+            on_peer_close(w, &out);
+            return n;
+        case WSMESSAGE_ERROR:
+            on_broken(w, &out);
+            return n;
+        }
+        if (must_hold(w))
+            return n - left;
+    }
+}
+
+static void on_drained(struct sock *s)
+{
+    struct ws *w = sock_owner(s);
+    if (w->is_held && !w->hold_until_ms) {
+        w->is_held = false;
+        sock_resume(s);
+    }
+    if (w->peer && w->state == WS_OPEN)
+        protocol_on_drained(w->kind, w->peer);
+}
+
+static void free_pending(struct ws *w)
+{
+    if (w->pending)
+        identity_unref(w->pending->open.who.identity);
+    mem_free(w->pending);
+    w->pending = NULL;
+}
+
+static void on_gone(struct sock *s, int err)
+{
+    struct ws *w = sock_owner(s);
+    tell_closed(w, err ? err : E_CLOSED);
+    free_pending(w);
+    timer_stop(&w->timer);
+    wsmessage_fini(&w->in);
+    metric_add(M_CONNECTIONS_WS, -1);
+    mem_free(w);
+}
+
+static const struct sock_ops sock_ops = {
+    .on_input = on_input, .on_drained = on_drained, .on_close = on_gone};
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void on_timer(struct loop *l, struct timer *timer);
+static void open_peer(struct ws *w);
+
+static bool siblings_answered(struct ws *w)
+{
+    struct session *siblings[SIBLINGS_MAX];
+    struct ws_open *open = &w->pending->open;
+    size_t count = session_ticket_attached(sock_loop(w->outlet.sock), str_from(open->ticket),
+                                           open->claim_ops, siblings, SIBLINGS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct outlet *o = session_outlet(siblings[i]);
+        if (o->ops->is_probing && o->ops->is_probing(o))
+            return false;
+    }
+    return true;
+}
+
+static void send_ping(struct ws *w, uint64_t now_ms)
+{
+    const struct transport_config *config = home_of(w)->config;
+    answer_control(w, WSFRAME_PING, STR_NONE);
+    if (w->peer)
+        protocol_on_ping(w->kind, w->peer);
+    w->awaits_pong = true;
+    w->ping_at_ms = now_ms + config->ws_ping_ms;
+    if (!w->deadline_ms)
+        w->deadline_ms = now_ms + config->ws_pong_ms;
+}
+
+static void on_timer(struct loop *l, struct timer *timer)
+{
+    struct ws *w = LIST_OF(timer, struct ws, timer);
+    uint64_t now_ms = loop_now_ms(l);
+    if (w->state == WS_PROBING) {
+        if (siblings_answered(w) || now_ms >= w->pending->until_ms)
+            open_peer(w);
+        else
+            watch(w);
+        return;
+    }
+    if (w->deadline_ms && w->deadline_ms <= now_ms) {
+        tell_closed(w, E_TIMEOUT);
+        sock_abort(w->outlet.sock, E_TIMEOUT);
+        return;
+    }
+    if (w->hold_until_ms && w->hold_until_ms <= now_ms) {
+        w->hold_until_ms = 0;
+        w->is_held = false;
+        sock_resume(w->outlet.sock);
+    }
+    if (w->state == WS_OPEN && !w->has_own_pings && w->ping_at_ms <= now_ms)
+        send_ping(w, now_ms);
+    watch(w);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void open_peer(struct ws *w)
+{
+    struct sock *s = w->outlet.sock;
+    struct loop *l = sock_loop(s);
+    struct ws_pending *p = w->pending;
+    struct ws_open *open = &p->open;
+    bool was_probing = w->state == WS_PROBING;
+    int err = E_INTERNAL;
+    w->state = WS_OPEN;
+    struct protocol_hello hello = {.kind = open->kind,
+                                   .loop = l,
+                                   .outlet = &w->outlet,
+                                   .identity = open->who.identity,
+                                   .needs_token = open->who.needs_token,
+                                   .is_deflate = w->deflate,
+                                   .ticket = str_from(open->ticket),
+                                   .tells_ticket = open->tells_ticket,
+                                   .ping_ms = home_of(w)->config->ws_ping_ms,
+                                   .query = str_of(p->query, p->query_n)};
+    if (open->claims)
+        hello.resumed =
+            session_ticket_claim(l, hello.ticket, open->claim_ops, open->who.identity);
+    w->peer = protocol_open(&hello, &err);
+    free_pending(w);
+    if (!w->peer)
+        on_close_asked(&w->outlet, err, STR_NONE);
+    else
+        watch(w);
+    if (was_probing)
+        sock_resume(s);
+}
+
+static void probe_siblings(struct ws *w)
+{
+    struct session *siblings[SIBLINGS_MAX];
+    struct ws_open *open = &w->pending->open;
+    struct loop *l = sock_loop(w->outlet.sock);
+    uint64_t ms = home_of(w)->config->probe_ms;
+    size_t count = 0;
+    if (open->claims && ms &&
+        !session_ticket_claim(l, str_from(open->ticket), open->claim_ops, open->who.identity))
+        count = session_ticket_attached(l, str_from(open->ticket), open->claim_ops, siblings,
+                                        SIBLINGS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct outlet *o = session_outlet(siblings[i]);
+        if (o->ops->probe)
+            o->ops->probe(o, ms);
+    }
+    if (!count) {
+        open_peer(w);
+        return;
+    }
+    w->state = WS_PROBING;
+    w->pending->until_ms = loop_now_ms(l) + ms + 2 * PROBE_STEP_MS;
+    sock_pause(w->outlet.sock);
+    watch(w);
+}
+
+void ws_accept(struct http_request *req, struct str answer, const struct ws_open *open)
+{
+    struct transport_home *home = transport_home_of(req->loop);
+    struct ws *w = mem_new(sizeof(*w));
+    w->kind = (uint8_t)open->kind;
+    w->deflate = open->deflate;
+    w->window_bits = (uint8_t)open->window_bits;
+    w->has_own_pings = open->has_own_pings;
+    w->ping_at_ms = loop_now_ms(req->loop) + home->config->ws_ping_ms;
+    w->pending = mem_new(sizeof(*w->pending) + open->query.n);
+    w->pending->open = *open;
+    w->pending->query_n = open->query.n;
+    if (open->query.n)
+        memcpy(w->pending->query, open->query.p, open->query.n);
+    wsmessage_init(&w->in, (uint32_t)home->config->ws_message_bytes_max, open->deflate);
+    w->outlet.ops = &outlet_ops;
+    w->outlet.sock = http_take_over(req, answer, &sock_ops, w);
+    metric_add(M_CONNECTIONS_WS, 1);
+    probe_siblings(w);
+}
