@@ -28,6 +28,7 @@ void session_setup(struct loops *ls, const struct session_config *config, struct
         home->policy = policy;
         list_init(&home->sessions);
         list_init(&home->graveyard);
+        list_init(&home->graveyard_subs);
         loop_slot_set(home->loop, LOOP_SLOT_SESSION, home);
     }
 }
@@ -39,6 +40,15 @@ static void free_dead(struct loop *l, struct turn_task *task)
     struct list *link;
     while ((link = list_take(&home->graveyard)))
         mem_free(LIST_OF(link, struct session, link));
+    while ((link = list_take(&home->graveyard_subs)))
+        mem_free(LIST_OF(link, struct session_sub, link));
+}
+
+static void bury(struct session_home *home, struct list *graveyard, struct list *link)
+{
+    list_push(graveyard, link);
+    home->free_task.run = free_dead;
+    loop_at_turn_end(home->loop, TURN_FREE, &home->free_task);
 }
 
 void session_teardown(struct loops *ls)
@@ -153,9 +163,7 @@ void session_end(struct session *s, int err, bool leave_now)
     identity_unref(s->identity);
     s->identity = NULL;
     s->outlet = NULL;
-    list_push(&home->graveyard, &s->link);
-    home->free_task.run = free_dead;
-    loop_at_turn_end(home->loop, TURN_FREE, &home->free_task);
+    bury(home, &home->graveyard, &s->link);
 }
 
 /* ---- time ------------------------------------------------------------------------------ */
@@ -274,9 +282,10 @@ void session_sub_drop(struct session *s, struct session_sub *ss)
     hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     resume_free_parked(ss);
     mem_free(ss->ref);
+    ss->ref = NULL;
     list_drop(&ss->link);
     s->subs_count--;
-    mem_free(ss);
+    bury(s->home, &s->home->graveyard_subs, &ss->link); /* a fan-out may be at it */
 }
 
 void session_unsubscribe(struct session *s, struct session_sub *ss)

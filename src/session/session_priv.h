@@ -76,7 +76,7 @@ struct session_home {
     struct map by_id;
     struct map tickets;
     struct list sessions;
-    struct list graveyard;
+    struct list graveyard, graveyard_subs;
     struct turn_task free_task;
     struct buf scratch;
 };

@@ -123,9 +123,6 @@ static void emit_frame(void *arg, struct str frame)
 static void tell_gap(struct sse *e, struct str channel, uint64_t from, uint64_t to)
 {
     struct buf b = {0};
-    struct place *p = places_find(&e->places, channel);
-    if (p && p->has_at && to > p->at.offset)
-        p->at.offset = to;
     if (e->frames) {
         native_add_gap(&b, channel, from, to, STR_NONE);
     } else {
@@ -214,7 +211,11 @@ static void on_presence(struct session *s, struct session_sub *ss, const struct 
 
 static void on_gap(struct session *s, struct session_sub *ss, uint64_t from, uint64_t to)
 {
-    tell_gap(session_user(s), session_sub_channel(ss), from, to);
+    struct sse *e = session_user(s);
+    struct place *p = places_find(&e->places, session_sub_channel(ss));
+    if (p->at.offset < to)
+        p->at.offset = to;
+    tell_gap(e, session_sub_channel(ss), from, to);
 }
 
 static void on_expiring(struct session *s, uint64_t in_ms)

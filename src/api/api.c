@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paths of the api room; see api.h. */
+#include "api/api_priv.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+struct api_home *api_home_of(struct loop *l)
+{
+    return loop_slot(l, LOOP_SLOT_API);
+}
+
+int api_identify(struct http_request *req, struct identity **out)
+{
+    static const char *const params[] = {"token", "apikey"};
+    struct str token = auth_bearer(http_header(req, "authorization"));
+    if (!token.n)
+        token = http_header(req, "apikey");
+    for (size_t i = 0; !token.n && i < sizeof(params) / sizeof(params[0]); i++)
+        token = http_query(req, params[i]);
+    return session_verify(req->loop, token, out, NULL);
+}
+
+uint64_t api_number(struct http_request *req, const char *name, uint64_t fallback)
+{
+    uint64_t value;
+    return num_u64(http_query(req, name), &value) ? value : fallback;
+}
+
+void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config)
+{
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        struct api_home *home = mem_new(sizeof(*home));
+        home->config = config;
+        loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, home);
+    }
+    http_route(hs, "/api/publish", 1u << HTTP_POST, 0, config->publish_bytes_max,
+               publish_on_request, NULL);
+    http_route(hs, "/api/channels", 1u << HTTP_GET, HTTP_ROUTE_PREFIX, 0, channels_on_request,
+               NULL);
+}
+
+void api_teardown(struct loops *ls)
+{
+    for (unsigned i = 0; i < loops_count(ls); i++) {
+        mem_free(loop_slot(loops_at(ls, i), LOOP_SLOT_API));
+        loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, NULL);
+    }
+}

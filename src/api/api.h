@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP endpoints that are not streams: publish, channels, health, metrics (and rest, admin as
+ * they come). Each is one file with one handler; api_setup puts them on their paths. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "http/http.h"
+#include "session/session.h"
+
+struct api_config {
+    size_t publish_bytes_max; /* body of POST /api/publish */
+    size_t publish_batch_max; /* messages in one array */
+};
+void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config);
+void api_teardown(struct loops *ls);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the api room share. */
+#ifndef API_API_PRIV_H
+#define API_API_PRIV_H
+
+#include "api/api.h"
+
+struct api_home {
+    const struct api_config *config;
+};
+struct api_home *api_home_of(struct loop *l);
+/* Authorization, apikey, ?token=, ?apikey=; 0 or E_*. The caller answers. */
+int api_identify(struct http_request *req, struct identity **out);
+/* A number in the query, or fallback. */
+uint64_t api_number(struct http_request *req, const char *name, uint64_t fallback);
+
+void publish_on_request(struct http_request *req);
+void channels_on_request(struct http_request *req);
+
+#endif
