@@ -57,7 +57,7 @@ bool http1_token_valid(struct str s)
     return s.n > 0 && all_of(s, TOKEN);
 }
 
-static int fail(struct http1_head *h, int err, const char *detail)
+static int refuse(struct http1_head *h, int err, const char *detail)
 {
     h->detail = detail;
     return err;
@@ -65,7 +65,7 @@ static int fail(struct http1_head *h, int err, const char *detail)
 
 static int bad(struct http1_head *h, const char *detail)
 {
-    return fail(h, E_BAD_REQUEST, detail);
+    return refuse(h, E_BAD_REQUEST, detail);
 }
 
 void http1_head_init(struct http1_head *h, struct http1_header *room, size_t count)
@@ -81,7 +81,7 @@ static int take_version(struct http1_head *h, struct str s)
         s.p[5] > '9' || s.p[7] < '0' || s.p[7] > '9')
         return bad(h, "malformed request line");
     if (s.p[5] != '1')
-        return fail(h, E_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return refuse(h, E_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     /* A higher minor version is answered as the highest we know (RFC 9110 section 2.5). */
     h->version_minor = s.p[7] != '0';
     return 0;
@@ -95,7 +95,7 @@ static int take_request_line(struct http1_head *h, const struct http1_limits *li
         return bad(h, "malformed method");
     h->target = str_cut(&line, ' ');
     if (h->target.n > limits->target_bytes_max)
-        return fail(h, E_URI_TOO_LONG, "request target too long");
+        return refuse(h, E_URI_TOO_LONG, "request target too long");
     if (h->target.n == 0 || !all_of(h->target, TARGET))
         return bad(h, "malformed request target");
     return take_version(h, line);
@@ -113,7 +113,7 @@ static int take_header(struct http1_head *h, const struct http1_limits *limits, 
     if (!http1_token_valid(header.name))
         return bad(h, "malformed header name");
     if (h->headers_count >= limits->headers_max || h->headers_count >= h->headers_room)
-        return fail(h, E_HEADERS_TOO_LARGE, "too many header lines");
+        return refuse(h, E_HEADERS_TOO_LARGE, "too many header lines");
     h->headers[h->headers_count++] = header;
     return 0;
 }
@@ -159,8 +159,8 @@ static int check_unfinished(struct http1_head *h, const struct http1_limits *lim
 {
     struct str line = str_of(bytes.p + h->line, h->scanned - h->line);
     if (h->scanned - h->start >= limits->head_bytes_max)
-        return h->method.n ? fail(h, E_HEADERS_TOO_LARGE, "head too large")
-                           : fail(h, E_URI_TOO_LONG, "request line too long");
+        return h->method.n ? refuse(h, E_HEADERS_TOO_LARGE, "head too large")
+                           : refuse(h, E_URI_TOO_LONG, "request line too long");
     if (h->method.n && line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
         return bad(h, "a header line must not be folded");
     if (h->method.n || line.n == 0)
@@ -171,7 +171,7 @@ static int check_unfinished(struct http1_head *h, const struct http1_limits *lim
                   : !http1_token_valid(str_head(method, (size_t)space)))
         return bad(h, "malformed method");
     if (line.n > limits->target_bytes_max + METHOD_BYTES_MAX + VERSION_BYTES + 2)
-        return fail(h, E_URI_TOO_LONG, "request target too long");
+        return refuse(h, E_URI_TOO_LONG, "request target too long");
     return 0;
 }
 
@@ -224,7 +224,7 @@ static int take_target(struct http1_head *h)
 {
     struct str rest = h->target;
     if (str_is(h->method, "CONNECT"))
-        return fail(h, E_METHOD_NOT_ALLOWED, "CONNECT is not for this server");
+        return refuse(h, E_METHOD_NOT_ALLOWED, "CONNECT is not for this server");
     if (str_is(rest, "*")) {
         h->form = HTTP1_ASTERISK;
         h->path = rest;
@@ -292,7 +292,7 @@ static int take_expect(struct http1_head *h, struct str value)
     if (h->version_minor == 0)
         return 0;
     if (!str_eq_nocase(value, STR("100-continue")))
-        return fail(h, E_EXPECTATION, "unknown expectation");
+        return refuse(h, E_EXPECTATION, "unknown expectation");
     h->expect_continue = true;
     return 0;
 }
@@ -340,8 +340,8 @@ int http1_parse_head(struct str bytes, const struct http1_limits *limits, struct
         rebase(h, bytes.p);
     while ((r = scan(h, bytes, &line)) > 0) {
         if (h->line - h->start > limits->head_bytes_max)
-            return h->method.n ? fail(h, E_HEADERS_TOO_LARGE, "head too large")
-                               : fail(h, E_URI_TOO_LONG, "request line too long");
+            return h->method.n ? refuse(h, E_HEADERS_TOO_LARGE, "head too large")
+                               : refuse(h, E_URI_TOO_LONG, "request line too long");
         if (line.n == 0 && h->method.n) {
             r = finish(h);
             return r < 0 ? r : (int)h->line;

@@ -36,7 +36,7 @@ enum state {
     DONE
 };
 
-static int fail(struct http1_chunks *c, int err, const char *detail)
+static int refuse(struct http1_chunks *c, int err, const char *detail)
 {
     c->detail = detail;
     return err;
@@ -76,16 +76,16 @@ static int step_size(struct http1_chunks *c, unsigned char b)
     int digit = digit_of(b);
     if (digit >= 0) {
         if (c->count++ == SIZE_DIGITS_MAX)
-            return fail(c, E_BAD_REQUEST, "chunk size too long");
+            return refuse(c, E_BAD_REQUEST, "chunk size too long");
         c->left = c->left << 4 | (uint64_t)digit;
         return SIZE;
     }
     if (c->count == 0)
-        return fail(c, E_BAD_REQUEST, "chunk size is missing");
+        return refuse(c, E_BAD_REQUEST, "chunk size is missing");
     if (c->left > c->body_bytes_max - c->body_bytes)
-        return fail(c, E_TOO_LARGE, "body too large");
+        return refuse(c, E_TOO_LARGE, "body too large");
     int next = is_blank(b) ? EXT_BLANK : after_piece(b);
-    return next < 0 ? fail(c, E_BAD_REQUEST, "malformed chunk size") : next;
+    return next < 0 ? refuse(c, E_BAD_REQUEST, "malformed chunk size") : next;
 }
 
 static int next_in_extension(enum state state, unsigned char b)
@@ -119,9 +119,9 @@ static int next_in_extension(enum state state, unsigned char b)
 static int step_extension(struct http1_chunks *c, unsigned char b)
 {
     if (++c->extension_bytes > EXTENSION_BYTES_MAX)
-        return fail(c, E_HEADERS_TOO_LARGE, "chunk extensions too long");
+        return refuse(c, E_HEADERS_TOO_LARGE, "chunk extensions too long");
     int next = next_in_extension((enum state)c->state, b);
-    return next < 0 ? fail(c, E_BAD_REQUEST, "malformed chunk extension") : next;
+    return next < 0 ? refuse(c, E_BAD_REQUEST, "malformed chunk extension") : next;
 }
 
 /* Fields that frame, route or authorize must not come late (RFC 9110 section 6.5.1). */
@@ -148,12 +148,13 @@ static bool trailer_forbidden(struct str name)
 static int step_trailer(struct http1_chunks *c, unsigned char b)
 {
     if (++c->trailer_bytes > TRAILER_BYTES_MAX)
-        return fail(c, E_HEADERS_TOO_LARGE, "trailers too large");
+        return refuse(c, E_HEADERS_TOO_LARGE, "trailers too large");
     if (c->state == TRAILER_VALUE) {
         if (b == '\r')
             return TRAILER_LF;
-        return b == '\t' || (b >= 0x20 && b != 0x7f) ? TRAILER_VALUE
-                                                     : fail(c, E_BAD_REQUEST, "malformed trailer");
+        return b == '\t' || (b >= 0x20 && b != 0x7f)
+                   ? TRAILER_VALUE
+                   : refuse(c, E_BAD_REQUEST, "malformed trailer");
     }
     if (c->state == TRAILER_FIRST) {
         c->count = 0;
@@ -168,16 +169,16 @@ static int step_trailer(struct http1_chunks *c, unsigned char b)
         return TRAILER_NAME;
     }
     if (b != ':' || c->count == 0)
-        return fail(c, E_BAD_REQUEST, "malformed trailer");
+        return refuse(c, E_BAD_REQUEST, "malformed trailer");
     if (c->count <= sizeof(c->name) && trailer_forbidden(str_of(c->name, c->count)))
-        return fail(c, E_BAD_REQUEST, "a trailer that belongs in the head");
+        return refuse(c, E_BAD_REQUEST, "a trailer that belongs in the head");
     return TRAILER_VALUE;
 }
 
 static int step_line_end(struct http1_chunks *c, unsigned char b)
 {
     if (b != (c->state == DATA_CR ? '\r' : '\n'))
-        return fail(c, E_BAD_REQUEST, "CRLF is missing in the chunked body");
+        return refuse(c, E_BAD_REQUEST, "CRLF is missing in the chunked body");
     switch (c->state) {
     case SIZE_LF:
         c->count = 0;

@@ -19,7 +19,7 @@ struct reader {
     struct native_request *out;
 };
 
-static int fail(struct reader *r, int err, const char *field, const char *rule)
+static int refuse(struct reader *r, int err, const char *field, const char *rule)
 {
     char *text = arena_alloc(r->arena, DETAIL_BYTES);
     if (text)
@@ -30,7 +30,7 @@ static int fail(struct reader *r, int err, const char *field, const char *rule)
 
 static int bad(struct reader *r, const char *field, const char *rule)
 {
-    return fail(r, E_BAD_REQUEST, field, rule);
+    return refuse(r, E_BAD_REQUEST, field, rule);
 }
 
 bool native_name_valid(struct str name, size_t bytes_max)
@@ -60,8 +60,8 @@ static int unescape(struct reader *r, const char *field, struct str raw, struct 
     if (err == E_BAD_REQUEST)
         return bad(r, field, "must be a string");
     if (err == E_BAD_UTF8)
-        return fail(r, err, field, "holds half a surrogate pair");
-    return err < 0 ? fail(r, err, field, "out of memory") : 0;
+        return refuse(r, err, field, "holds half a surrogate pair");
+    return err < 0 ? refuse(r, err, field, "out of memory") : 0;
 }
 
 /* 1..bytes_max bytes without control characters. */
@@ -142,7 +142,7 @@ static int take_channel(struct reader *r)
         return 0;
     struct native_channel *one = arena_alloc(r->arena, sizeof(*one));
     if (!one)
-        return fail(r, E_NO_MEMORY, "channel", "out of memory");
+        return refuse(r, E_NO_MEMORY, "channel", "out of memory");
     r->out->channels = one;
     r->out->channels_count = 1;
     return take_channel_name(r, "channel", v->raw, one);
@@ -159,12 +159,12 @@ static int take_channels(struct reader *r)
         return bad(r, "channels", "must not stand beside channel");
     int err = jsonscan_array(v->raw, JSONSCAN_DEPTH_MAX, items, NATIVE_CHANNELS_MAX, &count);
     if (err == E_TOO_LARGE)
-        return fail(r, E_TOO_LARGE, "channels", "at most 100 at a time");
+        return refuse(r, E_TOO_LARGE, "channels", "at most 100 at a time");
     if (err < 0 || count == 0)
         return bad(r, "channels", "must be a list of channel names");
     struct native_channel *all = arena_alloc(r->arena, count * sizeof(*all));
     if (!all)
-        return fail(r, E_NO_MEMORY, "channels", "out of memory");
+        return refuse(r, E_NO_MEMORY, "channels", "out of memory");
     r->out->channels = all;
     r->out->channels_count = count;
     for (size_t i = 0; i < count && err == 0; i++)
@@ -196,7 +196,7 @@ static int take_positions(struct reader *r, struct str raw)
     int err, seen = 0;
     while ((err = jsonscan_next(&it, r->arena, &m)) > 0) {
         if (seen++ == NATIVE_CHANNELS_MAX)
-            return fail(r, E_TOO_LARGE, "since", "at most 100 positions");
+            return refuse(r, E_TOO_LARGE, "since", "at most 100 positions");
         if (m.value.type != JSONSCAN_OBJECT)
             return bad(r, "since", "must be a position, or an object of positions by channel");
         for (size_t i = 0; i < r->out->channels_count; i++) {
@@ -207,7 +207,7 @@ static int take_positions(struct reader *r, struct str raw)
                 return err;
         }
     }
-    return err < 0 ? fail(r, err, "since", "malformed channel name") : 0;
+    return err < 0 ? refuse(r, err, "since", "malformed channel name") : 0;
 }
 
 static int take_since(struct reader *r)
@@ -334,8 +334,8 @@ static int open_object(struct reader *r, struct str text, unsigned depth, struct
     if (err == E_BAD_REQUEST)
         return bad(r, "text", "must be one JSON object");
     if (err == E_TOO_LARGE)
-        return fail(r, err, "text", "too many fields, or nested too deeply");
-    return err < 0 ? fail(r, err, "text", err_info(err)->text) : 0;
+        return refuse(r, err, "text", "too many fields, or nested too deeply");
+    return err < 0 ? refuse(r, err, "text", err_info(err)->text) : 0;
 }
 
 int native_decode(struct str text, unsigned depth, struct arena *a, struct native_request *out)
@@ -396,7 +396,7 @@ int native_decode_binary(struct str bytes, struct arena *a, struct native_reques
             return bad(&r, "channel", "must be UTF-8 without control characters");
         out->channels = arena_alloc(a, sizeof(*out->channels));
         if (!out->channels)
-            return fail(&r, E_NO_MEMORY, "channel", "out of memory");
+            return refuse(&r, E_NO_MEMORY, "channel", "out of memory");
         out->channels[0] = (struct native_channel){.name = channel};
         out->channels_count = 1;
     }

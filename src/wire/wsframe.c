@@ -6,7 +6,7 @@
 
 enum { FIN = 0x80, RSV1 = 0x40, RSV23 = 0x30, MASKED = 0x80, REASON_MAX = 123 };
 
-static int fail(const char **detail, int err, const char *text)
+static int refuse(const char **detail, int err, const char *text)
 {
     if (detail)
         *detail = text;
@@ -22,13 +22,13 @@ static int check_bits(unsigned char b, bool deflate, const char **detail)
 {
     unsigned opcode = b & 15;
     if (b & RSV23)
-        return fail(detail, E_PROTOCOL, "reserved bits are set");
+        return refuse(detail, E_PROTOCOL, "reserved bits are set");
     if (b & RSV1 && (!deflate || (opcode != WSFRAME_TEXT && opcode != WSFRAME_BINARY)))
-        return fail(detail, E_PROTOCOL, "compressed bit is set where it must not be");
+        return refuse(detail, E_PROTOCOL, "compressed bit is set where it must not be");
     if (opcode > WSFRAME_PONG || (opcode > WSFRAME_BINARY && opcode < WSFRAME_CLOSE))
-        return fail(detail, E_PROTOCOL, "unknown opcode");
+        return refuse(detail, E_PROTOCOL, "unknown opcode");
     if (is_control(opcode) && !(b & FIN))
-        return fail(detail, E_PROTOCOL, "control frame is fragmented");
+        return refuse(detail, E_PROTOCOL, "control frame is fragmented");
     return 0;
 }
 
@@ -51,12 +51,12 @@ static int take_length(struct str bytes, uint64_t *length, size_t *used, const c
     if (size == 0)
         return 1;
     if (bytes.n > 2 && size == 8 && p[2] & 0x80)
-        return fail(detail, E_PROTOCOL, "length with the highest bit set");
+        return refuse(detail, E_PROTOCOL, "length with the highest bit set");
     if (bytes.n < *used)
         return 0;
     *length = big_endian(p + 2, size);
     if (*length <= (size == 2 ? 125 : 65535))
-        return fail(detail, E_PROTOCOL, "length is not in its shortest form");
+        return refuse(detail, E_PROTOCOL, "length is not in its shortest form");
     return 1;
 }
 
@@ -70,14 +70,14 @@ int wsframe_decode_head(struct str bytes, bool deflate, uint64_t length_max,
     if (r < 0 || bytes.n < 2)
         return r;
     if (!(p[1] & MASKED))
-        return fail(detail, E_PROTOCOL, "frame is not masked");
+        return refuse(detail, E_PROTOCOL, "frame is not masked");
     if (is_control(p[0] & 15) && (p[1] & 0x7f) > WSFRAME_CONTROL_MAX)
-        return fail(detail, E_PROTOCOL, "control frame is too long");
+        return refuse(detail, E_PROTOCOL, "control frame is too long");
     r = take_length(bytes, &length, &used, detail);
     if (r <= 0)
         return r;
     if (length > length_max && !is_control(p[0] & 15))
-        return fail(detail, E_TOO_LARGE, "message too large");
+        return refuse(detail, E_TOO_LARGE, "message too large");
     if (bytes.n < used + 4)
         return 0;
     *out = (struct wsframe_head){.opcode = (enum wsframe_opcode)(p[0] & 15),

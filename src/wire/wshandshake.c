@@ -7,7 +7,7 @@
 
 enum { KEY_BYTES = 24, ACCEPT_BYTES = 28, OFFERS_MAX = 32 };
 
-static int fail(struct wshandshake *ws, int err, const char *detail)
+static int refuse(struct wshandshake *ws, int err, const char *detail)
 {
     ws->detail = detail;
     return err;
@@ -185,7 +185,7 @@ static int take_header(struct seen *seen, const struct http1_header *h,
         seen->versions++;
     } else if (str_eq_nocase(h->name, STR("Sec-WebSocket-Protocol"))) {
         if (!choose_protocol(h->value, config, out))
-            return fail(out, E_BAD_REQUEST, "malformed Sec-WebSocket-Protocol");
+            return refuse(out, E_BAD_REQUEST, "malformed Sec-WebSocket-Protocol");
     } else if (str_eq_nocase(h->name, STR("Sec-WebSocket-Extensions"))) {
         if (config->deflate && !out->deflate)
             out->deflate =
@@ -201,24 +201,24 @@ int wshandshake_check(struct str method, int version_minor, const struct http1_h
     struct seen seen = {0};
     *out = (struct wshandshake){.window_bits = 15};
     if (!str_is(method, "GET"))
-        return fail(out, E_METHOD_NOT_ALLOWED, "a WebSocket begins with GET");
+        return refuse(out, E_METHOD_NOT_ALLOWED, "a WebSocket begins with GET");
     if (version_minor < 1)
-        return fail(out, E_BAD_REQUEST, "a WebSocket needs HTTP/1.1");
+        return refuse(out, E_BAD_REQUEST, "a WebSocket needs HTTP/1.1");
     for (size_t i = 0; i < headers_count; i++) {
         int r = take_header(&seen, &headers[i], config, out);
         if (r < 0)
             return r;
     }
     if (!seen.any_upgrade)
-        return fail(out, E_UPGRADE_REQUIRED, "this path speaks WebSocket");
+        return refuse(out, E_UPGRADE_REQUIRED, "this path speaks WebSocket");
     if (!seen.upgrade)
-        return fail(out, E_BAD_REQUEST, "Upgrade does not name websocket");
+        return refuse(out, E_BAD_REQUEST, "Upgrade does not name websocket");
     if (!seen.connection)
-        return fail(out, E_BAD_REQUEST, "Connection does not name upgrade");
+        return refuse(out, E_BAD_REQUEST, "Connection does not name upgrade");
     if (seen.versions != 1 || !str_is(seen.version, "13"))
-        return fail(out, E_UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
+        return refuse(out, E_UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
     if (seen.keys != 1 || !key_valid(seen.key))
-        return fail(out, E_BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64");
+        return refuse(out, E_BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64");
     wshandshake_accept(seen.key, out->accept);
     return 0;
 }

@@ -80,8 +80,8 @@ static int close_code(int err)
     }
 }
 
-static enum wsmessage_event fail(struct wsmessage *m, struct wsmessage_out *out, int err,
-                                 const char *detail)
+static enum wsmessage_event refuse(struct wsmessage *m, struct wsmessage_out *out, int err,
+                                   const char *detail)
 {
     drop_partial(m);
     m->ended = true;
@@ -190,7 +190,7 @@ static enum wsmessage_event deliver_control(struct wsmessage *m, struct str payl
         return WSMESSAGE_PONG;
     int r = wsframe_decode_close(payload, &out->code, &out->payload);
     if (r < 0)
-        return fail(m, out, r, r == E_BAD_UTF8 ? "close reason is not UTF-8" : "bad close code");
+        return refuse(m, out, r, r == E_BAD_UTF8 ? "close reason is not UTF-8" : "bad close code");
     m->ended = true;
     return WSMESSAGE_CLOSE;
 }
@@ -222,15 +222,15 @@ static enum wsmessage_event deliver(struct wsmessage *m, struct str payload, boo
     if (m->compressed) {
         int r = deflate_inflate(inflate, payload, m->bytes_max, &payload);
         if (r == E_PROTOCOL) {
-            fail(m, out, r, "compressed data is broken");
+            refuse(m, out, r, "compressed data is broken");
             out->code = 1007;
             return WSMESSAGE_ERROR;
         }
         if (r < 0)
-            return fail(m, out, r, r == E_TOO_LARGE ? "message too large" : "out of memory");
+            return refuse(m, out, r, r == E_TOO_LARGE ? "message too large" : "out of memory");
     }
     if (text && (checked ? m->utf8 != 0 : !utf8_valid(payload)))
-        return fail(m, out, E_BAD_UTF8, "text is not UTF-8");
+        return refuse(m, out, E_BAD_UTF8, "text is not UTF-8");
     *out = (struct wsmessage_out){.payload = payload};
     return text ? WSMESSAGE_TEXT : WSMESSAGE_BINARY;
 }
@@ -244,13 +244,13 @@ static enum wsmessage_event take_data(struct wsmessage *m, struct input *in,
         return deliver(m, piece, false, inflate, out);
     if (m->message_opcode == WSFRAME_TEXT && !m->compressed) {
         if (!utf8_feed(&m->utf8, piece))
-            return fail(m, out, E_BAD_UTF8, "text is not UTF-8");
+            return refuse(m, out, E_BAD_UTF8, "text is not UTF-8");
         checked = true;
     }
     struct buf *data = &partial(m)->data;
     buf_add_str(data, piece);
     if (data->failed)
-        return fail(m, out, E_NO_MEMORY, "out of memory");
+        return refuse(m, out, E_NO_MEMORY, "out of memory");
     m->bytes += (uint32_t)piece.n;
     return whole ? deliver(m, buf_str(data), checked, inflate, out) : WSMESSAGE_MORE;
 }
@@ -269,7 +269,7 @@ static enum wsmessage_event feed(struct wsmessage *m, struct input *in,
             if (r > 0)
                 r = begin_frame(m, &head, &detail);
             if (r < 0)
-                return fail(m, out, r, detail);
+                return refuse(m, out, r, detail);
         } else if (in->n == 0) {
             break;
         }
