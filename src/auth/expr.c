@@ -70,7 +70,7 @@ struct reader {
     size_t column; /* of the fault */
 };
 
-static uint16_t fail(struct reader *r, const char *fault)
+static uint16_t refuse(struct reader *r, const char *fault)
 {
     if (!r->fault) {
         r->fault = fault;
@@ -79,12 +79,18 @@ static uint16_t fail(struct reader *r, const char *fault)
     return 0;
 }
 
+static uint16_t refuse_at(struct reader *r, size_t at, const char *fault)
+{
+    r->start = at;
+    return refuse(r, fault);
+}
+
 static uint16_t add(struct reader *r, struct node node)
 {
     if (r->fault)
         return 0;
     if (r->e->count == NODES_MAX)
-        return fail(r, "the expression is too long");
+        return refuse(r, "the expression is too long");
     r->e->nodes = mem_grow(r->e->nodes, &r->e->capacity, r->e->count + 1, sizeof(node));
     r->e->nodes[r->e->count] = node;
     return (uint16_t)r->e->count++;
@@ -120,7 +126,7 @@ static bool take(struct reader *r, const char *token)
 static void expect(struct reader *r, const char *sign, const char *fault)
 {
     if (!take(r, sign))
-        fail(r, fault);
+        refuse(r, fault);
 }
 
 /* The bytes of a name or a number; may be empty. */
@@ -145,7 +151,7 @@ static struct str quoted(struct reader *r)
     char quote = peek(r);
     size_t from = r->e->text_n;
     if (quote != '"' && quote != '\'') {
-        fail(r, "a text in quotes is expected");
+        refuse(r, "a text in quotes is expected");
         return STR_NONE;
     }
     for (r->at++; r->at < r->all.n && r->all.p[r->at] != quote; r->at++) {
@@ -153,11 +159,11 @@ static struct str quoted(struct reader *r)
         if (c == '\\' && r->at + 1 < r->all.n)
             c = r->all.p[++r->at];
         if (!c)
-            fail(r, "a text cannot hold NUL");
+            refuse(r, "a text cannot hold NUL");
         keep(r, c);
     }
     if (r->at >= r->all.n)
-        fail(r, "the text has no closing quote");
+        refuse(r, "the text has no closing quote");
     r->at++;
     return str_of(r->e->text + from, r->e->text_n - from);
 }
@@ -170,7 +176,7 @@ static uint16_t claim(struct reader *r)
         if (take(r, ".")) {
             struct str name = word(r);
             if (!name.n)
-                return fail(r, "the name of a claim is expected");
+                return refuse(r, "the name of a claim is expected");
             for (size_t i = 0; i < name.n; i++)
                 keep(r, name.p[i]);
         } else if (take(r, "[")) {
@@ -184,7 +190,7 @@ static uint16_t claim(struct reader *r)
             return 0;
     }
     if (r->e->text_n == from)
-        return fail(r, "claims needs a name: claims.name");
+        return refuse(r, "claims needs a name: claims.name");
     r->e->personal = true;
     return add(r, (struct node){.kind = NODE_CLAIM,
                                 .text = str_of(r->e->text + from, r->e->text_n - from)});
@@ -194,11 +200,9 @@ static uint16_t number(struct reader *r)
 {
     struct node node = {.kind = NODE_NUMBER};
     bool negative = take(r, "-");
-    size_t start = r->start;
-    struct str digits = word(r);
-    r->start = start;
-    if (!num_i64(digits, &node.number))
-        return fail(r, "this is not a whole number");
+    size_t at = r->start;
+    if (!num_i64(word(r), &node.number))
+        return refuse_at(r, at, "this is not a whole number");
     if (negative)
         node.number = -node.number;
     return add(r, node);
@@ -210,7 +214,7 @@ static uint16_t segment(struct reader *r)
     expect(r, "(", "( is expected");
     struct str digits = word(r);
     if (!num_i64(digits, &node.number) || node.number < 1 || node.number > SEGMENT_MAX)
-        return fail(r, "segments are counted from 1 to 64");
+        return refuse(r, "segments are counted from 1 to 64");
     expect(r, ")", ") is expected");
     return add(r, node);
 }
@@ -233,12 +237,14 @@ static uint16_t list(struct reader *r)
     if (take(r, "]"))
         return head;
     do {
+        peek(r);
+        size_t at = r->start;
         uint16_t item = value(r);
         if (r->fault)
             return 0;
         enum node_kind kind = r->e->nodes[item].kind;
         if (kind < NODE_TEXT || kind == NODE_NULL || kind == NODE_LIST)
-            return fail(r, "a list holds plain values");
+            return refuse_at(r, at, "a list holds plain values");
         /* Values have no operands, so their b is free for the chain. */
         if (last)
             r->e->nodes[last].b = item;
@@ -279,7 +285,7 @@ static uint16_t value(struct reader *r)
         return add(r, (struct node){.kind = sub ? NODE_SUB : NODE_ROLE});
     }
     if (!take(r, "("))
-        return fail(r, c ? "a value is expected" : "the expression ends too early");
+        return refuse(r, c ? "a value is expected" : "the expression ends too early");
     uint16_t inner = expression(r);
     expect(r, ")", ") is expected");
     return inner;
@@ -301,8 +307,9 @@ static bool is_value(const struct reader *r, uint16_t at)
 
 static uint16_t comparison(struct reader *r)
 {
+    peek(r);
+    size_t op = 0, left_at = r->start;
     uint16_t a = value(r);
-    size_t op = 0;
     while (operators[op].sign && !take(r, operators[op].sign))
         op++;
     if (r->fault)
@@ -310,23 +317,25 @@ static uint16_t comparison(struct reader *r)
     enum node_kind kind = operators[op].kind, left = r->e->nodes[a].kind;
     if (!operators[op].sign) {
         bool fits = left < NODE_TEXT || left == NODE_CLAIM || left == NODE_BOOL;
-        return fits ? a : fail(r, "a comparison is expected after this value");
+        return fits ? a : refuse(r, "a comparison is expected after this value");
     }
     if (kind == NODE_NOT_IN)
         expect(r, "in", "in is expected after not");
     bool into_list = kind == NODE_IN || kind == NODE_NOT_IN || kind == NODE_MATCHES;
     if (left == NODE_NULL || left == NODE_LIST || !is_value(r, a))
-        return fail(r, "the left side of a comparison must be a plain value");
+        return refuse_at(r, left_at, "the left side of a comparison must be a plain value");
+    peek(r);
+    size_t right_at = r->start;
     uint16_t b = into_list && take(r, "[") ? list(r) : value(r);
     if (r->fault)
         return 0;
     if (!is_value(r, b))
-        return fail(r, "the right side of a comparison must be a value");
+        return refuse_at(r, right_at, "the right side of a comparison must be a value");
     enum node_kind right = r->e->nodes[b].kind;
     if (right == NODE_NULL && kind != NODE_EQUAL && kind != NODE_UNEQUAL)
-        return fail(r, "null goes with == and != only");
+        return refuse_at(r, right_at, "null goes with == and != only");
     if ((kind == NODE_IN || kind == NODE_NOT_IN) && right != NODE_LIST && right != NODE_CLAIM)
-        return fail(r, "in needs a list or a claim on its right");
+        return refuse_at(r, right_at, "in needs a list or a claim on its right");
     return add(r, (struct node){.kind = kind, .a = a, .b = b});
 }
 
@@ -335,7 +344,7 @@ static uint16_t negation(struct reader *r)
     if (!take(r, "not"))
         return comparison(r);
     if (++r->depth > DEPTH_MAX)
-        return fail(r, "too deeply nested");
+        return refuse(r, "too deeply nested");
     uint16_t a = negation(r);
     r->depth--;
     return add(r, (struct node){.kind = NODE_NOT, .a = a});
@@ -354,7 +363,7 @@ static uint16_t conjunction(struct reader *r)
 static uint16_t expression(struct reader *r)
 {
     if (++r->depth > DEPTH_MAX)
-        return fail(r, "too deeply nested");
+        return refuse(r, "too deeply nested");
     uint16_t a = conjunction(r);
     while (take(r, "or")) {
         uint16_t b = conjunction(r);
@@ -372,11 +381,11 @@ struct expr *expr_new(struct str text, size_t *column, const char **fault)
     e->text = mem_new(e->text_capacity);
     add(&r, (struct node){.kind = NODE_NULL}); /* index 0 means none */
     if (text.n > TEXT_BYTES_MAX)
-        fail(&r, "the expression is too long");
+        refuse(&r, "the expression is too long");
     e->root = expression(&r);
     peek(&r);
     if (r.at < r.all.n)
-        fail(&r, "the expression should end here");
+        refuse(&r, "the expression should end here");
     if (!r.fault)
         return e;
     *column = r.column;

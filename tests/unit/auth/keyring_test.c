@@ -283,10 +283,11 @@ static enum auth_reason bent(struct keyring *k, const char *format)
 TEST(the_compact_form_is_exact)
 {
     static const char *const bends[] = {
-        "%.*s.%.*s",          "%.*s.%.*s.%.*s.",       "%.*s.%.*s.%.*s.x",   ".%.*s.%.*s.%.*s",
-        "%.*s..%.*s.%.*s",    "%.*s.%.*s..%.*s",       "%.*s.%.*s.%.*s=",    "%.*s=.%.*s.%.*s",
-        " %.*s.%.*s.%.*s",    "%.*s.%.*s.%.*s ",       "%.*s.%.*s.%.*s\n",   "%.*s.%.*s.\n%.*s",
-        "%.*s. %.*s.%.*s",    "%.*s.%.*s.%.*s/",       "%.*s.%.*s.+%.*s",    "%.*s.%.*s.%%41%.*s",
+        "%.*s.%.*s",          "%.*s.%.*s.%.*s.",       "%.*s.%.*s.%.*s.x",
+        ".%.*s.%.*s.%.*s",    "%.*s..%.*s.%.*s",       "%.*s.%.*s..%.*s",
+        "%.*s.%.*s.%.*s=",    "%.*s=.%.*s.%.*s",       " %.*s.%.*s.%.*s",
+        "%.*s.%.*s.%.*s ",    "%.*s.%.*s.%.*s\n",      "%.*s.%.*s.\n%.*s",
+        "%.*s.%.*s.%.*s/",    "%.*s.%.*s.+%.*s",       "%.*s.%.*s.%%41%.*s",
         "\"%.*s.%.*s.%.*s\"", "Bearer %.*s.%.*s.%.*s", "%.*s\xff.%.*s.%.*s",
     };
     struct keyring *k = ring_of(NULL);
@@ -296,6 +297,7 @@ TEST(the_compact_form_is_exact)
             fail_msg("%s", bends[i]);
     assert_int_equal(bent(k, "%.*s.%.*sA.%.*s"), AUTH_SIGNATURE);
     assert_int_equal(bent(k, "%.*s.%.*s=.%.*s"), AUTH_SIGNATURE);
+    assert_int_equal(bent(k, "%.*s. %.*s.%.*s"), AUTH_SIGNATURE);
     assert_int_equal(reason(k, STR(".")), AUTH_MALFORMED);
     assert_int_equal(reason(k, STR("..")), AUTH_MALFORMED);
     assert_int_equal(reason(k, STR("a")), AUTH_MALFORMED);
