@@ -657,6 +657,6 @@ static enum expr_answer answer_at(const struct asked *q, uint16_t at)
 
 enum expr_answer expr_answer(const struct expr *e, const struct identity *id, struct str channel)
 {
-    struct asked q = {e, id, channel};
+    struct asked q = {e, id, channel.p ? channel : STR("")};
     return answer_at(&q, e->root);
 }

@@ -273,3 +273,40 @@ TEST(a_broken_jwk_is_refused)
         key_fini(&key);
     }
 }
+
+TEST(the_examples_of_the_standards_verify)
+{
+    static const struct {
+        const char *jwk, *text, *signature;
+    } table[] = {
+        /* RFC 7515 A.1 */
+        {"{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-"
+         "1qS0gZH75aKtMN3Yj0iPS4"
+         "hcgUuTwjAzZr1Z9CAow\"}",
+         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+         "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"
+         "cnVlfQ",
+         "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
+        /* RFC 7515 A.3 */
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+         "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}",
+         "eyJhbGciOiJFUzI1NiJ9."
+         "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"
+         "cnVlfQ",
+         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"},
+        /* RFC 8037 A.4 */
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+         "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+         "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct key key;
+        struct buf signature = {0};
+        assert_int_equal(from_jwk(&key, table[i].jwk, ""), 0);
+        assert_true(base64url_decode(&signature, str_from(table[i].signature)));
+        assert_true(key_verify(&key, str_from(table[i].text), buf_str(&signature)));
+        buf_free(&signature);
+        key_fini(&key);
+    }
+}

@@ -3,6 +3,7 @@
 #include "test.h"
 #include "auth/keyring.c"
 #include "auth/tokens.h"
+#include <pthread.h>
 
 static char pem[8192];
 
@@ -672,4 +673,52 @@ TEST(without_memory_nobody_is_let_in_and_nothing_leaks)
         identity_unref(id);
     }
     keyring_unref(k);
+}
+
+/* A keyring and an identity are all that threads share in this room. */
+struct shared {
+    struct keyring *k;
+    struct identity *id;
+    struct str tokens[3];
+};
+static void *verify_often(void *arg)
+{
+    struct shared *s = arg;
+    for (int i = 0; i < 60; i++) {
+        struct identity *id = NULL;
+        if (keyring_verify(s->k, s->tokens[i % 3], NOW_MS, &id, NULL))
+            return s;
+        identity_unref(identity_ref(s->id));
+        identity_unref(id);
+        keyring_unref(keyring_ref(s->k));
+        struct buf out = {0};
+        bool ok = identity_claim_json(s->id, STR("sub"), &out);
+        buf_free(&out);
+        if (!ok)
+            return s;
+    }
+    return NULL;
+}
+
+TEST(threads_share_a_keyring_and_an_identity)
+{
+    char space[3][1024];
+    struct shared s = {.k = ring_of(give_api_keys), .tokens = {[2] = api_keys[1].key}};
+    struct str tokens[] = {hs256(HS256_HEADER, GOOD_CLAIMS), STR_NONE};
+    memcpy(space[0], tokens[0].p, tokens[0].n);
+    s.tokens[0] = str_of(space[0], tokens[0].n);
+    tokens[1] = token_by(BY_RSA, "RS256", STR_NONE, "{\"alg\":\"RS256\"}", GOOD_CLAIMS);
+    memcpy(space[1], tokens[1].p, tokens[1].n);
+    s.tokens[1] = str_of(space[1], tokens[1].n);
+    assert_int_equal(keyring_verify(s.k, s.tokens[0], NOW_MS, &s.id, NULL), 0);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_often, &s), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    identity_unref(s.id);
+    keyring_unref(s.k);
 }
