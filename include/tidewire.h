@@ -10,8 +10,8 @@
  *  4. Text that you pass is copied before the call returns.
  *  5. Text you get as `const char *` belongs to the object and lives until the next call on it;
  *     text you get as `char *` is yours: tw_free.
- *  6. Functions that can fail return 0, or a negative error: -tw_error_number(e) says which,
- *     tw_error_text(e) says it in words, and the object's tw_…_problem has the particulars.
+ *  6. Functions that can fail return 0, or a negative error: tw_error_text(e) says it in words
+ *     and the object's tw_…_problem has the particulars.
  *  7. Callbacks run on a thread of the library. They must not block and must not call
  *     tw_server_stop.
  *  8. Secrets are never written to the log, to problems or to explanations.
@@ -66,6 +66,8 @@ TW_API int tw_config_load_environment(tw_config *c);
 TW_API int tw_config_set(tw_config *c, const char *name, const char *value);
 /* True when a setting of that name exists; *is_bool (may be NULL): it is true or false. */
 TW_API bool tw_config_knows(const char *name, bool *is_bool);
+/* True when file, environment, flag or tw_config_set has spoken of it: it is not the default. */
+TW_API bool tw_config_has(const tw_config *c, const char *name);
 /* The value in force, as text ("(set)" for secrets). NULL when the name is unknown or the
  * configuration has problems. */
 TW_API char *tw_config_get(tw_config *c, const char *name);
@@ -90,7 +92,9 @@ TW_API int tw_token_mint(tw_config *c, const char *claims_json, uint64_t ttl_ms,
 /* Is the token good? 0, or the error a client would get; *report (yours) says why, when it
  * expires and what it claims. */
 TW_API int tw_token_check(tw_config *c, const char *token, char **report);
-/* Particulars of the last failure of the two above. */
+/* A fresh secret for HS256, as text. */
+TW_API char *tw_secret(void);
+/* Particulars of the last failure of mint and check. */
 TW_API const char *tw_token_problem(const tw_config *c);
 
 /* ---- server ----------------------------------------------------------------------------- */
@@ -116,10 +120,10 @@ TW_API const char *tw_server_url(const tw_server *s);
 /* Particulars of the last failure. */
 TW_API const char *tw_server_problem(const tw_server *s);
 
-/* Development: secrets are made in `data` (mode 0700) unless the configuration has some, an
- * anonymous client may do everything, and only loopback addresses are listened on. Before
- * tw_server_new; what it says is weaker than the file's word. */
-TW_API int tw_config_develop(tw_config *c, const char *data);
+/* Development: a secret is made in the data folder (./tidewire-data unless said otherwise, mode
+ * 0700), an anonymous client may do everything, and only loopback addresses are listened on. After
+ * loading; what it says is weaker than the file's word. */
+TW_API int tw_config_develop(tw_config *c);
 /* Writes <data>/dev.env (0600): TIDEWIRE_URL, TIDEWIRE_ANON_KEY, TIDEWIRE_SERVICE_KEY,
  * TIDEWIRE_JWT_SECRET. For a server whose configuration is one of development. */
 TW_API int tw_server_write_dev_env(tw_server *s);

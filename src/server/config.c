@@ -3,6 +3,7 @@
  * one slot; a lower voice never replaces a higher one. Types are read only at the end
  * (config_finish.c), so the order in which sources are given does not matter. */
 #include "server/config_priv.h"
+#include "base/check.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include <errno.h>
@@ -390,6 +391,26 @@ int config_draft_set(struct config_draft *d, enum config_origin origin, const ch
     struct config_place place = {arena_dup(&d->arena, buf_str(&label)).p, 0, 0};
     buf_free(&label);
     return set_at(d, origin, str_from(name), value, place);
+}
+
+struct str config_draft_said(struct config_draft *d, const char *name)
+{
+    ptrdiff_t at = config_row_find(&config_root, str_from(name));
+    CHECK(at >= 0);
+    return d->slots[at].node ? d->slots[at].node->text : str_from(config_root.rows[at].def);
+}
+
+bool config_draft_has(struct config_draft *d, const char *name)
+{
+    bool file;
+    ptrdiff_t table;
+    struct config_slot *slot = slot_of(d, str_from(name), &file, &table);
+    return slot && slot->node;
+}
+
+void config_draft_develop(struct config_draft *d)
+{
+    d->develop = true;
 }
 
 bool config_draft_knows(const char *name)

@@ -88,6 +88,8 @@ struct config *config_ref(struct config *c);
 void config_unref(struct config **c);
 /* The words of an ENUM by index ("HS256"), as the unit column has them. */
 struct str config_word(const char *unit, int index);
+/* The unit column of a setting, or of a member of a table ("auth.keys", "alg"). */
+const char *config_unit(const char *name, const char *member);
 
 /* Low to high. */
 enum config_origin {
@@ -118,6 +120,21 @@ int config_draft_set(struct config_draft *d, enum config_origin origin, const ch
 bool config_draft_knows(const char *name);
 /* True for a setting that is true when given as a flag without value. */
 bool config_draft_is_bool(const char *name);
+
+/* Development (`tidewire dev`): loopback addresses only, secrets of development allowed. */
+void config_draft_develop(struct config_draft *d);
+/* A secret with this prefix was made by `tidewire dev` and is refused elsewhere. */
+#define CONFIG_DEV_SECRET "tw_dev_"
+/* The text that the highest voice has given, else the default; "" for lists. */
+struct str config_draft_said(struct config_draft *d, const char *name);
+/* True when somebody has said something of that setting or table. */
+bool config_draft_has(struct config_draft *d, const char *name);
+/* Adds a problem of a setting. Goes with the next finish. */
+void config_draft_complain(struct config_draft *d, const char *name, const char *text);
+/* Adds a problem that only somebody else could find, at the place of a member ("" = the entry)
+ * of an entry of a table. Goes with the next finish. */
+void config_draft_fault(struct config_draft *d, const char *table, size_t index, const char *member,
+                        const char *text);
 
 /* Checks all; NULL when there are problems. Caller owns a reference. May be called again. */
 struct config *config_draft_finish(struct config_draft *d);

@@ -164,9 +164,7 @@ static void check_keys(struct config_draft *d, const struct config *c)
     for (size_t i = 0; i < c->auth_keys_count; i++) {
         const struct config_key *k = &c->auth_keys[i];
         int sources = (k->secret.hidden.n > 0) + (k->pem_file.n > 0) + (k->jwks_file.n > 0);
-        struct str alg = config_word("auto|HS256|HS384|HS512|RS256|RS384|RS512|PS256|PS384|PS512|"
-                                     "ES256|ES384|EdDSA",
-                                     k->alg);
+        struct str alg = config_word(config_unit("auth.keys", "alg"), k->alg);
         if (sources != 1)
             config_problem(d, place,
                            "auth.keys[%zu]: give exactly one of secret (or secret_file), pem_file "
@@ -204,6 +202,44 @@ static void check_socketio(struct config_draft *d, const struct config *c)
     }
 }
 
+static bool is_loopback(struct str address)
+{
+    return str_starts(address, STR("127.")) || str_starts(address, STR("localhost:")) ||
+           str_starts(address, STR("[::1]:")) || str_starts(address, STR("unix:"));
+}
+
+static void check_loopback(struct config_draft *d, const char *name, struct str address)
+{
+    if (!is_loopback(address))
+        config_problem(d, place_of(d, name),
+                       "%s: \"%.*s\" is not a loopback address; `tidewire dev` lets everybody in, "
+                       "so it stays on this machine (`tidewire serve` may listen anywhere)",
+                       name, STR_ARG(address));
+}
+
+static void refuse_dev_secret(struct config_draft *d, const char *name, struct secret secret)
+{
+    if (str_starts(secret.hidden, STR(CONFIG_DEV_SECRET)))
+        config_problem(d, place_of(d, name),
+                       "%s: this secret was made by `tidewire dev` and may be known; make one "
+                       "with `tidewire init`",
+                       name);
+}
+
+/* What development may is refused elsewhere, and the other way round. */
+static void check_stage(struct config_draft *d, const struct config *c)
+{
+    for (size_t i = 0; d->develop && i < c->http_listen.count; i++)
+        check_loopback(d, "http.listen", c->http_listen.items[i]);
+    if (d->develop && c->metrics_listen.n)
+        check_loopback(d, "metrics.listen", c->metrics_listen);
+    if (d->develop)
+        return;
+    refuse_dev_secret(d, "auth.jwt_secret", c->auth_jwt_secret);
+    for (size_t i = 0; i < c->auth_keys_count; i++)
+        refuse_dev_secret(d, "auth.keys", c->auth_keys[i].secret);
+}
+
 static void check_together(struct config_draft *d, const struct config *c)
 {
     if ((c->tls_cert_file.n > 0) != (c->tls_key_file.n > 0))
@@ -218,6 +254,7 @@ static void check_together(struct config_draft *d, const struct config *c)
                        "history.bytes: is more than history.process_bytes");
     check_keys(d, c);
     check_socketio(d, c);
+    check_stage(d, c);
 }
 
 struct config *config_draft_finish(struct config_draft *d)
@@ -236,6 +273,42 @@ struct config *config_draft_finish(struct config_draft *d)
     if (d->problems_count > 0)
         config_unref(&c);
     return c;
+}
+
+void config_draft_complain(struct config_draft *d, const char *name, const char *text)
+{
+    config_problem(d, place_of(d, name), "%s: %s", name, text);
+}
+
+/* The node of a dotted name below a mapping, or NULL. */
+static const struct config_node *find_below(const struct config_node *map, struct str name)
+{
+    for (const struct config_node *n = map ? map->first : NULL; n; n = n->next) {
+        if (str_eq(n->key, name))
+            return n;
+        if (str_starts(name, n->key) && name.n > n->key.n && name.p[n->key.n] == '.')
+            return find_below(n, str_skip(name, n->key.n + 1));
+    }
+    return NULL;
+}
+
+void config_draft_fault(struct config_draft *d, const char *table, size_t index, const char *member,
+                        const char *text)
+{
+    ptrdiff_t at = config_table_find(str_from(table));
+    struct config_place place = d->table_slots[at].place;
+    const struct config_node *list = d->table_slots[at].node;
+    const struct config_node *item = list ? list->first : NULL;
+    for (size_t i = 0; item && i < index; i++)
+        item = item->next;
+    const struct config_node *node = find_below(item, str_from(member));
+    if (!node)
+        node = item;
+    if (node && node->line) {
+        place.line = node->line;
+        place.col = node->col;
+    }
+    config_problem(d, place, "%s[%zu]%s%s: %s", table, index, *member ? "." : "", member, text);
 }
 
 /* ---- reload ---------------------------------------------------------------------------- */

@@ -87,6 +87,7 @@ struct config_draft {
     size_t problems_count;
     size_t reading_problems; /* those before the last finish, whose own go with the next one */
     bool finished;
+    bool develop;
     struct buf text, warnings;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rows of config.def as data, and how a name is found among them or guessed. */
 #include "server/config_priv.h"
+#include "base/check.h"
 
 #define RELOAD true
 #define FIXED false
@@ -68,6 +69,21 @@ ptrdiff_t config_table_find(struct str name)
             return (ptrdiff_t)i;
     }
     return -1;
+}
+
+const char *config_unit(const char *name, const char *member)
+{
+    const struct config_rows *rows = &config_root;
+    ptrdiff_t at;
+    if (member) {
+        at = config_table_find(str_from(name));
+        CHECK(at >= 0);
+        rows = config_tables[at].record;
+        name = member;
+    }
+    at = config_row_find(rows, str_from(name));
+    CHECK(at >= 0);
+    return rows->rows[at].unit;
 }
 
 static bool is_below(const char *row, struct str section)

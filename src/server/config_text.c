@@ -97,32 +97,37 @@ static void write_yaml_value(struct buf *out, const struct config_row *row)
     }
 }
 
-static void write_yaml_row(struct buf *out, const struct config_row *row, const char *indent,
-                           bool live)
+static void write_yaml_row(struct buf *out, const struct config_row *row, const char *indent)
 {
     char lead[16];
     snprintf(lead, sizeof(lead), "%s# ", indent);
     write_wrapped(out, lead, row->text);
-    buf_add_z(out, lead);
-    buf_add_c(out, '(');
+    buf_printf(out, "%s(", lead);
     write_kind(out, row);
-    buf_add_z(out, ")\n");
-    buf_add_z(out, live && row->def[0] != '@' ? indent : lead);
-    buf_add_str(out, live ? last_of(row->name) : str_from(row->name));
+    buf_printf(out, ")\n%s", row->def[0] == '@' ? lead : indent);
+    buf_add_str(out, last_of(row->name));
     buf_add_z(out, ": ");
     if (row->def[0] == '@')
         buf_printf(out, "# as %s", row->def + 1);
     else
         write_yaml_value(out, row);
-    buf_add_z(out, "\n");
+    buf_add_c(out, '\n');
 }
 
 static void write_yaml_table(struct buf *out, const struct config_table *table)
 {
     write_wrapped(out, "  # ", table->text);
     write_wrapped(out, "  # ", "Members of an entry:");
-    for (size_t i = 0; i < table->record->count; i++)
-        write_yaml_row(out, &table->record->rows[i], "  #   ", false);
+    for (size_t i = 0; i < table->record->count; i++) {
+        const struct config_row *row = &table->record->rows[i];
+        buf_printf(out, "  #   %s: (", row->name);
+        write_kind(out, row);
+        buf_printf(out, "; default %s%s)\n", row->def[0] == '@' ? "as " : "",
+                   row->def[0] == '@' ? row->def + 1
+                   : row->def[0]      ? row->def
+                                      : "none");
+        write_wrapped(out, "  #     ", row->text);
+    }
     buf_add_z(out, "  ");
     buf_add_str(out, last_of(table->name));
     buf_add_z(out, ": []\n");
@@ -152,7 +157,7 @@ void config_write_defaults(struct buf *out)
             section = mine;
             buf_printf(out, "\n%.*s:\n", STR_ARG(section));
         }
-        write_yaml_row(out, row, section.n ? "  " : "", true);
+        write_yaml_row(out, row, section.n ? "  " : "");
     }
     write_yaml_tables_of(out, section);
 }

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_option config_options[] = {{NULL, 0, NULL, NULL}};
+static const struct cli_option init_options[] = {
+    {"force", 'f', NULL, "replace files that are there"},
+    {"dir", 0, "DIR", "where to write (default: here)"},
+    {NULL, 0, NULL, NULL},
+};
+static const struct cli_option token_options[] = {
+    {"sub", 0, "USER", "mint: the user"},
+    {"role", 0, "ROLE", "mint: the role"},
+    {"ttl", 0, "DURATION", "mint: how long it is good (default 1h; 0 = no exp)"},
+    {"claim", 0, "NAME=VALUE", "mint: a further claim; VALUE is JSON, else text (repeatable)"},
+    {"claims", 0, "JSON", "mint: an object of claims to begin with"},
+    {NULL, 0, NULL, NULL},
+};
+static const struct cli_option version_options[] = {
+    {"build", 0, NULL, "what it was built with"},
+    {NULL, 0, NULL, NULL},
+};
+
+const struct cli_verb cli_verbs[] = {
+    {"init", "", "write a commented tidewire.yaml and a .env with a fresh secret", init_options,
+     false, cmd_init},
+    {"token", "mint|check [TOKEN]", "make a token, or say what is wrong with one", token_options,
+     true, cmd_token},
+    {"config", "check|defaults|env|explain NAME|schema", "look at the configuration",
+     config_options, true, cmd_config},
+    {"explain", "[CODE]", "what an error number means and what to do", NULL, false, cmd_explain},
+    {"version", "", "version, and with --build how it was built", version_options, false,
+     cmd_version},
+    {"completion", "bash|zsh|fish", "a script for the shell", NULL, false, cmd_completion},
+    {"help", "[VERB]", "this, or a verb's options", NULL, false, cmd_help},
+    {NULL, NULL, NULL, NULL, false, NULL},
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+    for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+        if (strcmp(v->name, name) == 0)
+            return v;
+    }
+    return NULL;
+}
+
+/* `tidewired` is `tidewire serve`. */
+static bool is_daemon_name(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    return strcmp(slash ? slash + 1 : program, "tidewired") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct cli cli;
+    const char *name = argc > 1 ? argv[1] : "help";
+    int first = 2;
+    if (argc > 0 && is_daemon_name(argv[0])) {
+        name = "serve";
+        first = 1;
+    } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        name = "help";
+    } else if (strcmp(name, "--version") == 0) {
+        name = "version";
+    }
+    cli.verb = cli_verb_find(name);
+    if (!cli.verb) {
+        fprintf(stderr, "tidewire: there is no verb \"%s\"; `tidewire help` lists them\n", name);
+        return CLI_USAGE;
+    }
+    int err = cli_parse(&cli, argc - first, argv + first);
+    if (err)
+        return err;
+    if (cli_option(&cli, "help")) {
+        cli_help(cli.verb);
+        return CLI_OK;
+    }
+    int result = cli.verb->run(&cli);
+    if (fflush(stdout) != 0 && result == CLI_OK)
+        result = CLI_FAILED;
+    return result;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the configuration to what each room wants to be told: the only place that knows both.
+ * Everything borrowed here lives as long as the config it was made from. */
+#ifndef SERVER_ASSEMBLE_H
+#define SERVER_ASSEMBLE_H
+
+#include "auth/auth.h"
+#include "http/http.h"
+#include "hub/hub.h"
+#include "server/config.h"
+#include "session/session.h"
+
+/* 0 or E_CONFIG with a sentence in *why. Reads the key files. Caller owns *out. */
+int assemble_keyring(const struct config *c, struct buf *why, struct keyring **out);
+/* 0 or E_CONFIG; then *error names the row. Caller owns *out. */
+int assemble_rules(const struct config *c, struct rules_error *error, struct rules **out);
+/* "allow.publish" of an operation. */
+const char *assemble_grant_name(enum auth_op op);
+
+void assemble_http(const struct config *c, struct http_config *out);
+/* Settings by pattern, the last one "*". Caller frees *channels. */
+void assemble_hub(const struct config *c, struct channel_settings **channels,
+                  struct hub_config *out);
+void assemble_session(const struct config *c, struct session_config *out);
+
+#endif
