@@ -487,9 +487,10 @@ bool jsonscan_double(struct str raw, double *out)
 
 struct jsonscan_iter jsonscan_iter(struct str raw)
 {
-    struct jsonscan_iter it = {.p = raw.p, .end = raw.p + raw.n};
-    it.object = raw.n && raw.p[0] == '{';
-    if (it.object || (raw.n && raw.p[0] == '['))
+    if (raw.n == 0) /* also STR_NONE: what was not there has no members */
+        return (struct jsonscan_iter){NULL, NULL, false};
+    struct jsonscan_iter it = {raw.p, raw.p + raw.n, raw.p[0] == '{'};
+    if (it.object || raw.p[0] == '[')
         it.p++;
     else
         it.p = it.end;

@@ -113,16 +113,16 @@ static int header_text(struct arena *a, struct str bytes, struct str *out)
 static int header_ref(struct arena *a, struct str bytes, struct str *out)
 {
     struct str text;
-    struct buf json = {.max = PHOENIX_REF_MAX};
+    struct buf json = {0};
     if (bytes.n == 0)
         return 0;
     int err = header_text(a, bytes, &text);
     if (err < 0)
         return err;
     json_add_string(&json, text);
-    if (json.failed)
+    if (json.n > PHOENIX_REF_MAX)
         err = E_TOO_LARGE;
-    else if (!(*out = arena_dup(a, buf_str(&json))).p)
+    else if (json.failed || !(*out = arena_dup(a, buf_str(&json))).p)
         err = E_NO_MEMORY;
     buf_free(&json);
     return err;

@@ -193,9 +193,11 @@ int socketio_pending_add(struct socketio_pending *p, struct str bytes)
 {
     if (!socketio_pending_is(p) || p->got >= p->wanted)
         return E_PROTOCOL;
+    if (bytes.n + 4 > p->packed.max - p->packed.n)
+        return E_TOO_LARGE;
     attachments_pack(&p->packed, bytes);
     if (p->packed.failed)
-        return E_TOO_LARGE;
+        return E_NO_MEMORY;
     return ++p->got == p->wanted;
 }
 

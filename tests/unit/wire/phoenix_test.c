@@ -270,3 +270,48 @@ TEST(bindings_and_messages_are_counted)
     buf_free(&errors);
     arena_free(&a);
 }
+
+/* A join and a broadcast; 0, or the error of the step that failed. */
+static int way_of_a_frame(void)
+{
+    struct arena a = {0};
+    struct phoenix_frame f;
+    struct supabase_join j;
+    const struct supabase_message *all;
+    size_t count;
+    struct buf errors = {0};
+    int err = phoenix_decode(&a, 2,
+                             STR("[\"1\",\"1\",\"realtime:\\u0078\",\"phx_join\",{\"access_token\":"
+                                 "\"\\u0065\",\"config\":{\"postgres_changes\":[{\"event\":\"*\","
+                                 "\"filter\":\"\\u0061=eq.1\"}]}}]"),
+                             DEPTH, &f);
+    if (err == 0)
+        err = supabase_join(&a, f.payload, &j);
+    if (err == 0)
+        err = phoenix_decode_binary(&a,
+                                    STR("\x03\x01\x01\x02\x02\x00\x01"
+                                        "12t\xe9"
+                                        "e\xe9"
+                                        "{}"),
+                                    DEPTH, &f);
+    if (err == 0)
+        err = supabase_batch(
+            &a, STR("{\"messages\":[{\"topic\":\"\\u0061\",\"event\":\"e\",\"payload\":{}}]}"),
+            DEPTH, 100, &all, &count, &errors);
+    buf_free(&errors);
+    arena_free(&a);
+    return err;
+}
+
+TEST(every_allocation_may_fail)
+{
+    long n = 0;
+    int err;
+    do {
+        mem_fail_at(++n, 0);
+        err = way_of_a_frame();
+        assert_true(err == 0 || err == E_NO_MEMORY);
+    } while (err < 0);
+    mem_fail_at(0, 0);
+    assert_true(n > 3);
+}

@@ -218,3 +218,40 @@ TEST(attachments_from_elsewhere_are_checked_before_they_are_sent)
     buf_free(&packed);
     buf_free(&out);
 }
+
+/* The whole way of a binary event; 0, or the error of the step that failed. */
+static int way_of_a_packet(void)
+{
+    struct arena a = {0};
+    struct socketio_packet p;
+    struct socketio_pending pending = {0};
+    struct socketio_content c;
+    struct buf out = {0};
+    int err = socketio_decode(
+        &a, STR("51-[\"\\u0065v\",{\"f\":{\"_placeholder\":true,\"num\":0}}]"), DEPTH, &p);
+    if (err == 0)
+        err = socketio_pending_begin(&pending, STR("51-..."), 1, 100);
+    if (err == 0)
+        err = socketio_pending_add(&pending, STR("abc"));
+    if (err >= 0)
+        err = socketio_content(&a, &p, 0, buf_str(&pending.packed), DEPTH, &c);
+    if (err == 0)
+        err = attachments_add_inline(&out, &a, c.content, c.attachments);
+    socketio_pending_clear(&pending);
+    buf_free(&out);
+    arena_free(&a);
+    return err;
+}
+
+TEST(every_allocation_may_fail)
+{
+    long n = 0;
+    int err;
+    do {
+        mem_fail_at(++n, 0);
+        err = way_of_a_packet();
+        assert_true(err == 0 || err == E_NO_MEMORY);
+    } while (err < 0);
+    mem_fail_at(0, 0);
+    assert_true(n > 3);
+}
