@@ -11,7 +11,7 @@
 #include "base/metric.h"
 #include "wire/native.h"
 
-enum { JSON_DEPTH = 64 };
+enum { JSON_DEPTH = 64, HISTORY_DEFAULT = 100 };
 static char deflate_mark; /* session_user of a client that compresses */
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -360,7 +360,7 @@ static void dispatch(struct session *s, const struct native_request *nr)
         r = base_request(nr, REQUEST_HISTORY);
         r.before = nr->before;
         r.after = nr->after;
-        r.limit = nr->limit;
+        r.limit = nr->limit ? nr->limit : HISTORY_DEFAULT;
         break;
     }
     session_request(s, &r);

@@ -8,6 +8,8 @@
 #include "base/metric.h"
 #include "base/utf8.h"
 
+enum { HISTORY_MAX = 1000 /* messages in one answer */ };
+
 void request_refuse(struct session *s, const struct request *r, int err, const char *detail)
 {
     struct answer a = {.type = r->type,
@@ -368,8 +370,8 @@ void session_request(struct session *s, const struct request *given)
         r.key = s->identity->sub.n ? s->identity->sub : session_name(s);
     if (r.type == REQUEST_TRACK && !r.meta.n)
         r.meta = STR("{}");
-    if (r.type == REQUEST_HISTORY && (!r.limit || r.limit > 1000))
-        r.limit = r.limit ? 1000 : 100;
+    if (r.type == REQUEST_HISTORY && r.limit > HISTORY_MAX)
+        r.limit = HISTORY_MAX;
     int err = check_form(s, &r, &detail);
     if (!err && s->identity->expires_ms &&
         s->identity->expires_ms <= loop_wall_ms(s->home->loop))
