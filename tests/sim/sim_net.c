@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sock.h over a simulated network; see sim.h. One struct wire joins a sock of the program and a
+ * peer of the scenario; each direction is a queue of pieces with an arrival time, then a
+ * kernel's receive buffer. Bytes in the peer's receive buffer are acknowledged. */
+#include "sim_priv.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "loop/clock.h"
+
+#include <stdio.h>
+
+struct sim_net sim_net = {.split_percent = 30, .delay_ms_max = 5, .kernel_bytes_max = 65536};
+
+struct piece {
+    struct list link;
+    uint64_t at_us;
+    struct wire *wire;
+    bool to_peer, is_end;
+    size_t n;
+    uint8_t bytes[];
+};
+struct wire {
+    unsigned refs;
+    struct sock *sock;      /* NULL: the program's side is gone */
+    struct sim_peer *peer;  /* NULL: the scenario's is */
+    bool is_cut, is_vanished;
+    uint64_t last_us[2];    /* order per direction */
+    size_t flying[2];       /* bytes on the wire, by direction (1 = to the peer) */
+};
+struct sim_peer {
+    struct wire *wire;
+    struct buf in;
+    bool is_closed, is_stalled, is_end;
+};
+struct sock {
+    struct loop *loop;
+    const struct sock_ops *ops;
+    void *owner;
+    struct wire *wire;
+    struct list ready, graveyard_link;
+    struct turn_task close_task;
+    struct buf in, out;
+    uint64_t position, acked;
+    bool is_paused, is_closing, is_dead, is_end, was_full, is_dirty, shut_after_flush;
+    int err;
+    char name[32];
+};
+struct sock_listener {
+    struct list link;
+    struct loop *loop;
+    char address[64];
+    void (*on_accept)(struct sock *s, void *arg);
+    void *arg;
+};
+static unsigned ports;
+
+static void wire_unref(struct wire *w)
+{
+    if (--w->refs == 0)
+        mem_free(w);
+}
+
+static void make_ready(struct sock *s)
+{
+    if (!list_linked(&s->ready))
+        list_push(&s->loop->ready, &s->ready);
+}
+
+static void put_piece(struct loops *ls, struct wire *w, bool to_peer, const void *bytes, size_t n,
+                      bool is_end)
+{
+    struct piece *p = mem_new(sizeof(*p) + n);
+    uint64_t at_us = clock_us() + sim_chance(sim_net.delay_ms_max * 1000 + 1);
+    if (at_us < w->last_us[to_peer])
+        at_us = w->last_us[to_peer];
+    w->last_us[to_peer] = at_us;
+    w->flying[to_peer] += n;
+    w->refs++;
+    *p = (struct piece){.at_us = at_us, .wire = w, .to_peer = to_peer, .is_end = is_end, .n = n};
+    if (n)
+        memcpy(p->bytes, bytes, n);
+    list_push(&ls->events, &p->link);
+}
+
+static void put_bytes(struct loops *ls, struct wire *w, bool to_peer, const uint8_t *bytes,
+                      size_t n)
+{
+    while (n) {
+        size_t part = sim_chance(100) < sim_net.split_percent ? 1 + sim_chance(n) : n;
+        put_piece(ls, w, to_peer, bytes, part, false);
+        bytes += part;
+        n -= part;
+    }
+}
+
+/* ---- arrival ------------------------------------------------------------------------------------- */
+
+static void arrive(struct piece *p)
+{
+    struct wire *w = p->wire;
+    w->flying[p->to_peer] -= p->n;
+    if (w->is_cut || w->is_vanished)
+        return;
+    if (p->to_peer && w->peer) {
+        buf_add(&w->peer->in, p->bytes, p->n);
+        w->peer->is_end |= p->is_end;
+        if (w->sock) {
+            w->sock->acked += p->n;
+            make_ready(w->sock); /* its kernel has room again */
+        }
+    } else if (!p->to_peer && w->sock) {
+        buf_add(&w->sock->in, p->bytes, p->n);
+        w->sock->is_end |= p->is_end;
+        make_ready(w->sock);
+    }
+}
+
+static bool can_arrive(const struct piece *p)
+{
+    const struct wire *w = p->wire;
+    bool stalled = p->to_peer && w->peer && w->peer->is_stalled && !w->is_cut && !w->is_vanished;
+    return p->at_us <= clock_us() && !(stalled && w->peer->in.n >= sim_net.kernel_bytes_max);
+}
+
+void sim_net_deliver(struct loops *ls)
+{
+    for (struct list *at = ls->events.next, *next; at != &ls->events; at = next) {
+        struct piece *p = LIST_OF(at, struct piece, link);
+        next = at->next;
+        if (!can_arrive(p))
+            continue;
+        list_drop(&p->link);
+        arrive(p);
+        wire_unref(p->wire);
+        mem_free(p);
+    }
+}
+
+uint64_t sim_net_next_us(const struct loops *ls)
+{
+    uint64_t next_us = UINT64_MAX;
+    for (struct list *at = ls->events.next; at != &ls->events; at = at->next) {
+        struct piece *p = LIST_OF(at, struct piece, link);
+        if (p->at_us > clock_us() && p->at_us < next_us)
+            next_us = p->at_us;
+    }
+    return next_us;
+}
+
+/* ---- socks --------------------------------------------------------------------------------------- */
+
+static void on_free(struct loop *l, struct turn_task *task)
+{
+    (void)l;
+    struct sock *s = LIST_OF(task, struct sock, close_task);
+    if (s->ops && s->ops->on_close)
+        s->ops->on_close(s, s->err);
+    s->loop->siblings->open_socks--;
+    list_drop(&s->ready);
+    s->wire->sock = NULL;
+    if (s->wire->peer && !s->wire->is_vanished)
+        s->wire->peer->is_closed = true;
+    wire_unref(s->wire);
+    buf_free(&s->in);
+    buf_free(&s->out);
+    mem_free(s);
+}
+
+static void die(struct sock *s, int err)
+{
+    if (s->is_dead)
+        return;
+    s->is_dead = s->is_closing = true;
+    s->err = err;
+    s->close_task.run = on_free;
+    loop_at_turn_end(s->loop, TURN_FREE, &s->close_task);
+}
+
+static void feed(struct sock *s)
+{
+    while (s->in.n && !s->is_paused && !s->is_dead && !s->is_closing && s->ops) {
+        /* Like a real read: a copy that the owner may change in place. */
+        size_t part = s->in.n > 1 && sim_chance(4) == 0 ? 1 + sim_chance(s->in.n) : s->in.n;
+        size_t used = s->ops->on_input(s, (uint8_t *)s->in.p, part);
+        CHECK(used <= part);
+        buf_shift(&s->in, used);
+        if (!used && part == s->in.n)
+            break;
+    }
+    if (s->is_closing)
+        buf_clear(&s->in);
+    if (s->is_end && !s->in.n && !s->is_dead && !s->is_paused) {
+        if (s->ops && s->ops->on_end && !s->is_closing)
+            s->ops->on_end(s);
+        else
+            die(s, E_CLOSED);
+    }
+}
+
+void sim_read_ready(struct loop *l)
+{
+    struct list batch;
+    struct list *link;
+    list_init(&batch);
+    list_splice(&batch, &l->ready);
+    while ((link = list_take(&batch))) {
+        struct sock *s = LIST_OF(link, struct sock, ready);
+        if (s->is_dead)
+            continue;
+        if (s->wire->is_cut) {
+            die(s, E_CLOSED);
+            continue;
+        }
+        s->is_dirty = true; /* room may have come: let the flush look */
+        feed(s);
+        if (!list_linked(&s->ready) && s->is_dirty)
+            list_push(&l->ready, &s->ready);
+    }
+}
+
+static void flush_one(struct sock *s)
+{
+    struct wire *w = s->wire;
+    struct loops *ls = s->loop->siblings;
+    bool had = s->out.n > 0;
+    size_t room = w->flying[1] < sim_net.kernel_bytes_max
+                      ? sim_net.kernel_bytes_max - w->flying[1]
+                      : 0;
+    size_t n = s->out.n < room ? s->out.n : room;
+    s->is_dirty = false;
+    if (n) {
+        put_bytes(ls, w, true, (uint8_t *)s->out.p, n);
+        buf_shift(&s->out, n);
+    }
+    if (s->out.n) {
+        s->was_full = true;
+    } else if (had && s->was_full) {
+        s->was_full = false;
+        if (s->ops && s->ops->on_drained && !s->is_closing)
+            s->ops->on_drained(s);
+    }
+    if (!s->out.n && s->shut_after_flush) {
+        put_piece(ls, w, true, NULL, 0, true);
+        die(s, 0);
+    }
+}
+
+void sim_flush(struct loop *l)
+{
+    struct list batch;
+    struct list *link;
+    list_init(&batch);
+    list_splice(&batch, &l->ready);
+    while ((link = list_take(&batch))) {
+        struct sock *s = LIST_OF(link, struct sock, ready);
+        if (!s->is_dead)
+            flush_one(s);
+        if (!s->is_dead && s->in.n && !s->is_paused && !list_linked(&s->ready) &&
+            s->is_dirty)
+            make_ready(s);
+    }
+}
+
+static void mark(struct sock *s)
+{
+    s->is_dirty = true;
+    make_ready(s);
+}
+
+void sock_set_owner(struct sock *s, const struct sock_ops *ops, void *owner)
+{
+    s->ops = ops;
+    s->owner = owner;
+    if (s->in.n)
+        mark(s);
+}
+
+void *sock_owner(const struct sock *s)
+{
+    return s->owner;
+}
+
+struct loop *sock_loop(const struct sock *s)
+{
+    return s->loop;
+}
+
+struct segment *segment_new(struct loop *l, size_t capacity)
+{
+    (void)l;
+    struct segment *g = mem_new(sizeof(*g) + capacity);
+    g->refs = 1;
+    g->capacity = (uint32_t)capacity;
+    return g;
+}
+
+void segment_ref(struct segment *g)
+{
+    g->refs++;
+}
+
+void segment_unref(struct segment **g)
+{
+    if (*g && --(*g)->refs == 0)
+        mem_free(*g);
+    *g = NULL;
+}
+
+void sock_send(struct sock *s, const void *bytes, size_t n)
+{
+    if (s->is_dead || s->shut_after_flush)
+        return;
+    buf_add(&s->out, bytes, n);
+    s->position += n;
+    mark(s);
+}
+
+void sock_send_segment(struct sock *s, struct segment *g, size_t start, size_t n)
+{
+    CHECK(start + n <= g->n);
+    sock_send(s, g->bytes + start, n);
+}
+
+size_t sock_unsent(const struct sock *s)
+{
+    return s->out.n;
+}
+
+bool sock_is_drained(const struct sock *s)
+{
+    return !s->out.n;
+}
+
+uint64_t sock_position(const struct sock *s)
+{
+    return s->position;
+}
+
+uint64_t sock_acked(struct sock *s)
+{
+    return s->acked;
+}
+
+void sock_pause(struct sock *s)
+{
+    s->is_paused = true;
+}
+
+void sock_resume(struct sock *s)
+{
+    s->is_paused = false;
+    mark(s);
+}
+
+void sock_close(struct sock *s, uint64_t linger_ms)
+{
+    (void)linger_ms;
+    s->is_closing = true;
+    s->shut_after_flush = true;
+    mark(s);
+}
+
+void sock_abort(struct sock *s, int err)
+{
+    if (s->wire->peer && !s->wire->is_vanished)
+        s->wire->is_cut = true;
+    die(s, err);
+}
+
+bool sock_is_closing(const struct sock *s)
+{
+    return s->is_closing;
+}
+
+struct str sock_peer(const struct sock *s)
+{
+    return str_from(s->name);
+}
+
+struct str sock_peer_address(const struct sock *s)
+{
+    return str_head(str_from(s->name), 9);
+}
+
+bool sock_is_tls(const struct sock *s)
+{
+    (void)s;
+    return false;
+}
+
+struct moved {
+    struct mail mail;
+    struct sock *sock;
+    void (*arrived)(struct sock *s, void *arg);
+    void *arg;
+};
+
+static void on_moved(struct loop *l, struct mail *mail)
+{
+    struct moved *m = (struct moved *)(void *)mail;
+    m->sock->loop = l;
+    m->arrived(m->sock, m->arg);
+    mark(m->sock);
+    mem_free(m);
+}
+
+void sock_move(struct sock *s, struct loop *to, struct str unused,
+               void (*arrived)(struct sock *s, void *arg), void *arg)
+{
+    struct moved *m = mem_new(sizeof(*m));
+    struct buf in = {0};
+    buf_add_str(&in, unused);
+    buf_add_str(&in, buf_str(&s->in));
+    buf_free(&s->in);
+    s->in = in;
+    s->ops = NULL;
+    s->owner = NULL;
+    list_drop(&s->ready);
+    *m = (struct moved){.mail.deliver = on_moved, .sock = s, .arrived = arrived, .arg = arg};
+    loop_post(to, &m->mail);
+}
+
+/* ---- listeners and peers ---------------------------------------------------------------------------- */
+
+struct sock_listener *sock_listen(struct loop *l, const struct sock_listen_config *config,
+                                  char *err, size_t err_size)
+{
+    (void)err, (void)err_size;
+    struct sock_listener *ls = mem_new(sizeof(*ls));
+    ls->loop = l;
+    ls->on_accept = config->on_accept;
+    ls->arg = config->arg;
+    snprintf(ls->address, sizeof(ls->address), "%.*s", STR_ARG(config->address));
+    list_push(&l->siblings->listeners, &ls->link);
+    return ls;
+}
+
+unsigned sock_listener_port(const struct sock_listener *ls)
+{
+    (void)ls;
+    return 1;
+}
+
+void sock_listener_close(struct sock_listener **ls)
+{
+    list_drop(&(*ls)->link);
+    mem_free(*ls);
+    *ls = NULL;
+}
+
+static struct sock_listener *find_listener(struct loops *ls, const char *address)
+{
+    size_t count = 0;
+    struct sock_listener *found = NULL;
+    for (struct list *at = ls->listeners.next; at != &ls->listeners; at = at->next) {
+        struct sock_listener *one = LIST_OF(at, struct sock_listener, link);
+        if (strcmp(one->address, address) == 0 && sim_chance(++count) == 0)
+            found = one; /* as SO_REUSEPORT does: any of them */
+    }
+    return found;
+}
+
+struct accepted {
+    struct mail mail;
+    struct sock *sock;
+    struct sock_listener *listener;
+};
+
+static void on_accepted(struct loop *l, struct mail *mail)
+{
+    (void)l;
+    struct accepted *a = (struct accepted *)(void *)mail;
+    a->listener->on_accept(a->sock, a->listener->arg);
+    mark(a->sock);
+    mem_free(a);
+}
+
+struct sim_peer *sim_dial(struct loops *ls, const char *address)
+{
+    struct sock_listener *listener = find_listener(ls, address);
+    CHECK(listener);
+    struct sim_peer *p = mem_new(sizeof(*p));
+    struct wire *w = mem_new(sizeof(*w));
+    struct sock *s = mem_new(sizeof(*s));
+    w->refs = 2;
+    w->sock = s;
+    w->peer = p;
+    p->wire = w;
+    s->wire = w;
+    s->loop = listener->loop;
+    snprintf(s->name, sizeof(s->name), "127.0.0.1:%u", ++ports);
+    ls->open_socks++;
+    struct accepted *a = mem_new(sizeof(*a));
+    *a = (struct accepted){.mail.deliver = on_accepted, .sock = s, .listener = listener};
+    loop_post(listener->loop, &a->mail);
+    return p;
+}
+
+void sim_peer_send(struct sim_peer *p, const void *bytes, size_t n)
+{
+    if (p->wire->sock && !p->is_closed && !p->wire->is_cut && !p->wire->is_vanished)
+        put_bytes(p->wire->sock->loop->siblings, p->wire, false, bytes, n);
+}
+
+struct str sim_peer_input(const struct sim_peer *p)
+{
+    return buf_str(&p->in);
+}
+
+void sim_peer_consume(struct sim_peer *p, size_t n)
+{
+    buf_shift(&p->in, n);
+}
+
+bool sim_peer_is_closed(const struct sim_peer *p)
+{
+    return p->is_closed || p->wire->is_cut || p->is_end;
+}
+
+void sim_peer_cut(struct sim_peer *p)
+{
+    p->wire->is_cut = true;
+    p->is_closed = true;
+    if (p->wire->sock)
+        make_ready(p->wire->sock);
+}
+
+void sim_peer_vanish(struct sim_peer *p)
+{
+    p->wire->is_vanished = true;
+    p->is_closed = true;
+}
+
+void sim_peer_stall(struct sim_peer *p, bool stalled)
+{
+    p->is_stalled = stalled;
+}
+
+void sim_peer_close(struct sim_peer *p)
+{
+    if (p->wire->sock && !p->is_closed)
+        put_piece(p->wire->sock->loop->siblings, p->wire, false, NULL, 0, true);
+    p->is_closed = true;
+}
+
+void sim_peer_free(struct sim_peer **p)
+{
+    struct sim_peer *one = *p;
+    if (!one->is_closed)
+        sim_peer_cut(one);
+    one->wire->peer = NULL;
+    wire_unref(one->wire);
+    buf_free(&one->in);
+    mem_free(one);
+    *p = NULL;
+}
+
+void sim_net_free(struct loops *ls)
+{
+    struct list *link;
+    while ((link = list_take(&ls->events))) {
+        struct piece *p = LIST_OF(link, struct piece, link);
+        wire_unref(p->wire);
+        mem_free(p);
+    }
+}
+
+/* ---- not simulated ------------------------------------------------------------------------------------ */
+
+void sock_connect(struct loop *l, const char *host, unsigned port,
+                  void (*ready)(struct sock *s, int err, void *arg), void *arg)
+{
+    (void)l, (void)host, (void)port;
+    ready(NULL, E_UNAVAILABLE, arg);
+}
+
+struct tls_context *tls_context_new(const char *cert_file, const char *key_file, char *err,
+                                    size_t err_size)
+{
+    (void)cert_file, (void)key_file;
+    snprintf(err, err_size, "no TLS in the simulator");
+    return NULL;
+}
+
+bool tls_context_reload(struct tls_context *t, char *err, size_t err_size)
+{
+    (void)t, (void)err, (void)err_size;
+    return false;
+}
+
+void tls_context_free(struct tls_context **t)
+{
+    *t = NULL;
+}
+
+const char *flush_backend(const struct loop *l)
+{
+    (void)l;
+    return "simulated";
+}
