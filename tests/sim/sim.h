@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated machine: everything behind src/loop/*.h under a virtual clock, seeded chance and
+/* The simulated machine: everything behind the doors of src/loop under a virtual clock, seeded chance and
  * a network that splits, delays, stalls and cuts, all on one thread. The linker chooses it in
  * place of src/loop; the rooms above run unchanged. A run is a function of its seed.
  *
