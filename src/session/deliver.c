@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metric.h"
 
 static struct session_sub *sub_of(struct subscription *sub)
@@ -96,6 +97,9 @@ static void answer_subscribe(struct session *s, struct session_sub *ss,
                          .subscribed = a,
                          .is_resume = ss->is_resume};
     s->ops->answer(s, &out);
+    mem_free(ss->ref); /* answered: a resume later is nobody's request */
+    ss->ref = NULL;
+    ss->ref_n = 0;
 }
 
 static bool on_subscribed(struct subscription *sub, const struct hub_subscribed *a)
