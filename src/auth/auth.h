@@ -58,8 +58,8 @@ struct auth_key_config {
     struct str secret; /* HMAC key, raw bytes */
     struct str pem;    /* text of a public key or a certificate */
     struct str jwks;   /* text of a JWK set or of a single JWK */
-    /* HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA. May be empty: a
-     * secret is HS256, an RSA key RS256, others follow from their curve. With a set it says what
+    /* HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA. May be empty:
+     * a secret is HS256, an RSA key RS256, others follow from their curve. With a set it says what
      * its RSA keys without `alg` are. */
     struct str algorithm;
     struct str kid; /* may be empty: any token of that algorithm may try it */

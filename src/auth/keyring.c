@@ -15,8 +15,8 @@
 #include <jansson.h>
 #include <math.h>
 
-#define KEYS_MAX 64     /* a token without kid may have to be tried with all of them */
-#define API_KEYS_MAX 64 /* each is compared with each opaque token */
+#define KEYS_MAX 64      /* a token without kid may have to be tried with all of them */
+#define API_KEYS_MAX 256 /* each is compared with each opaque token */
 #define API_KEY_BYTES_MIN 16
 #define JWKS_BYTES_MAX (256 * 1024)
 #define NAMES_MAX 64
@@ -520,7 +520,8 @@ int keyring_verify(const struct keyring *k, struct str token, uint64_t now_ms,
         *out = identity_ref(k->anonymous);
         return 0;
     }
-    struct identity *id = token.n <= k->token_bytes_max ? api_identity(k, token) : NULL;
+    bool may_be_opaque = k->api_keys_count && token.n <= k->token_bytes_max;
+    struct identity *id = may_be_opaque ? api_identity(k, token) : NULL;
     if (id) {
         *out = identity_ref(id);
         return 0;

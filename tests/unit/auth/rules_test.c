@@ -181,6 +181,46 @@ TEST(deciding_asks_for_no_memory)
     rules_unref(r);
 }
 
+static int asked(const char *grant, const char *claims, const char *channel)
+{
+    struct rules_row row = {STR("*"), {[AUTH_SUBSCRIBE] = str_from(grant)}};
+    struct rules *r = made(&row, 1);
+    struct identity *id = NULL;
+    assert_int_equal(identity_new(str_from(claims), STR_NONE, 0, &id), 0);
+    int err = auth_allows(r, id, AUTH_SUBSCRIBE, str_from(channel));
+    identity_unref(id);
+    rules_unref(r);
+    return err;
+}
+
+TEST(the_examples_of_the_guide_do_what_it_says)
+{
+    static const struct {
+        const char *grant, *claims, *yes, *no;
+    } table[] = {
+        {"authenticated if segment(2) == sub", "{\"sub\":\"u1\"}", "user:u1", "user:u2"},
+        {"* if claims.org == segment(1) and claims.verified",
+         "{\"org\":\"acme\",\"verified\":true}", "acme/orders", "other/orders"},
+        {"authenticated if channel in claims.rooms", "{\"rooms\":[\"a\",\"b\"]}", "a", "c"},
+        {"authenticated if channel in claims.rooms", "{\"rooms\":{\"a\":\"rw\"}}", "a", "b"},
+        {"authenticated if channel matches claims.channels",
+         "{\"channels\":[\"team-7:*\",\"lobby\"]}", "team-7:x", "team-8:x"},
+        {"authenticated if after(\"room-\") in claims.rooms", "{\"rooms\":[42]}", "room-42",
+         "room-43"},
+        {"member if claims.level >= 3 or role in [\"owner\", \"host\"]",
+         "{\"role\":\"member\",\"level\":3}", "x", NULL},
+        {"* if \"write\" in claims.scope", "{\"scope\":\"read write\"}", "x", NULL},
+        {"* if claims.banned == null or not claims.banned", "{}", "x", NULL},
+        {"* if claims.plan != \"free\"", "{}", NULL, "x"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].yes)
+            assert_int_equal(asked(table[i].grant, table[i].claims, table[i].yes), 0);
+        if (table[i].no)
+            assert_int_equal(asked(table[i].grant, table[i].claims, table[i].no), E_ACCESS_DENIED);
+    }
+}
+
 static void explained(const struct rules *r, struct identity *id, const char *channel,
                       const char *expect)
 {
