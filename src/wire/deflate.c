@@ -29,6 +29,7 @@ struct deflate_writer {
 struct deflate_reader {
     z_stream stream;
     bool made;
+    bool ended; /* the last block that was read is marked as the last */
     struct buf out;
 };
 
@@ -160,7 +161,7 @@ void deflate_reader_free(struct deflate_reader **r)
 }
 
 /* One portion of input. A block marked as the last one may be followed by more (RFC 7692 section
- * 7.2.3.4 makes senders end such a message with an empty block): a fresh stream goes on. */
+ * 7.2.3.4): a fresh stream goes on. */
 static int inflate_piece(struct deflate_reader *r, struct str in)
 {
     z_stream *z = &r->stream;
@@ -187,9 +188,10 @@ static int inflate_piece(struct deflate_reader *r, struct str in)
         if (got && !room)
             return E_TOO_LARGE;
         r->out.n += got;
-        if (answer == Z_STREAM_END && z->avail_in)
+        r->ended = answer == Z_STREAM_END;
+        if (r->ended && z->avail_in)
             inflateReset(z);
-        else if (answer == Z_STREAM_END || z->avail_out)
+        else if (r->ended || z->avail_out)
             return 0;
     }
 }
@@ -204,17 +206,20 @@ int deflate_inflate(struct deflate_reader *r, struct str in, size_t bytes_max, s
     if (r->out.capacity > OUT_BYTES_KEPT)
         buf_free(&r->out);
     buf_clear(&r->out);
+    CHECK(bytes_max > 0);
     r->out.max = bytes_max;
+    r->ended = false;
     int answer = 0;
     while (answer == 0 && in.n) {
         size_t piece = portion(in.n);
         answer = inflate_piece(r, str_head(in, piece));
         in = str_skip(in, piece);
     }
-    if (answer == 0)
+    /* The sender took the closing bytes away; behind a last block they may be missing rightly. */
+    if (answer == 0 && !r->ended)
         answer = inflate_piece(r, str_of(tail, sizeof(tail)));
     /* Bit 7: at the border of a block; the low bits: none of a byte is unread. */
-    if (answer == 0 && (r->stream.data_type & 0x87) != 0x80)
+    if (answer == 0 && !r->ended && (r->stream.data_type & 0xbf) != 0x80)
         answer = E_PROTOCOL;
     inflateReset(&r->stream);
     *out = answer == 0 ? str_of(r->out.p ? r->out.p : "", r->out.n) : STR_NONE;
