@@ -472,14 +472,14 @@ bool jsonscan_bool(struct str raw, bool *out)
 
 bool jsonscan_double(struct str raw, double *out)
 {
-    char text[512], *end;
-    if (raw.n == 0 || raw.n >= sizeof(text) ||
-        !(raw.p[0] == '-' || (raw.p[0] >= '0' && raw.p[0] <= '9')))
+    char text[512];
+    cursor begin = (cursor)raw.p, end = begin + raw.n;
+    if (raw.n == 0 || raw.n >= sizeof(text) || take_number(begin, end) != end)
         return false;
     memcpy(text, raw.p, raw.n);
     text[raw.n] = '\0';
-    *out = strtod(text, &end);
-    return end == text + raw.n && __builtin_isfinite(*out);
+    *out = strtod(text, NULL);
+    return __builtin_isfinite(*out);
 }
 
 /* ---- walking text that was accepted ------------------------------------------------------------
