@@ -80,12 +80,13 @@ int cursor_add_named(struct buf *out, const struct cursor_place *places, size_t 
 {
     struct buf packed = {0};
     size_t before = out->n;
-    if (count > CURSOR_PLACES_MAX)
-        return E_TOO_LARGE;
+    for (size_t i = 0; i < count; i++) {
+        if (i == CURSOR_PLACES_MAX || places[i].channel.n > CHANNEL_BYTES_MAX ||
+            places[i].epoch.n > CURSOR_EPOCH_MAX)
+            return E_TOO_LARGE;
+    }
     buf_add_c(&packed, PACKED_VERSION);
     for (size_t i = 0; i < count; i++) {
-        if (places[i].channel.n > CHANNEL_BYTES_MAX || places[i].epoch.n > CURSOR_EPOCH_MAX)
-            packed.failed = true;
         pack_text(&packed, places[i].channel);
         pack_text(&packed, places[i].epoch);
         pack_number(&packed, places[i].offset);
