@@ -110,7 +110,7 @@ TW_API int tw_server_run(tw_server *s);
 /* Runs on loop 0 when the server is ready; before tw_server_start or _run. */
 TW_API void tw_server_on_ready(tw_server *s, void (*fn)(tw_server *s, void *arg), void *arg);
 /* Tells clients to come back, spread over drain_ms, then ends. After tw_server_start it returns
- * when all is over; during tw_server_run it returns at once and tw_server_run ends. */
+ * when all is over; during tw_server_run it returns at once and tw_server_run ends (not to be called after that). */
 TW_API void tw_server_stop(tw_server *s, uint64_t drain_ms);
 /* Reads file and environment anew; what can change without a restart does. With a problem
  * nothing changes (the log says why). */
@@ -127,7 +127,8 @@ TW_API int tw_config_develop(tw_config *c);
 /* Writes <data>/dev.env (0600): TIDEWIRE_URL, TIDEWIRE_ANON_KEY, TIDEWIRE_SERVICE_KEY,
  * TIDEWIRE_JWT_SECRET. For a server whose configuration is one of development. */
 TW_API int tw_server_write_dev_env(tw_server *s);
-/* The banner for a terminal: what is where, and a key. */
+/* The banner for a terminal: what is where, and in development a key. From tw_server_on_ready's
+ * function on. */
 TW_API char *tw_server_banner(tw_server *s, bool color);
 
 #ifdef __cplusplus

@@ -27,6 +27,23 @@ uint64_t api_number(struct http_request *req, const char *name, uint64_t fallbac
     return num_u64(http_query(req, name), &value) ? value : fallback;
 }
 
+static void add_health(struct http_server *hs)
+{
+    http_route(hs, "/health/live", 1u << HTTP_GET, 0, 0, health_on_live, NULL);
+    http_route(hs, "/health/ready", 1u << HTTP_GET, 0, 0, health_on_ready, NULL);
+}
+
+void api_setup_operators(struct http_server *hs)
+{
+    add_health(hs);
+    http_route(hs, "/metrics", 1u << HTTP_GET, 0, 0, metrics_on_request, hs);
+}
+
+void api_set_ready(struct loop *l, bool ready)
+{
+    api_home_of(l)->is_ready = ready;
+}
+
 void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config)
 {
     for (unsigned i = 0; i < loops_count(ls); i++) {
@@ -34,6 +51,8 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
         home->config = config;
         loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, home);
     }
+    add_health(hs);
+    http_route(hs, "/metrics", 1u << HTTP_GET, 0, 0, metrics_on_request, NULL);
     http_route(hs, "/api/publish", 1u << HTTP_POST, 0, config->publish_bytes_max,
                publish_on_request, NULL);
     http_route(hs, "/api/channels", 1u << HTTP_GET, HTTP_ROUTE_PREFIX, 0, channels_on_request,

@@ -13,5 +13,10 @@ struct api_config {
 };
 void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config);
 void api_teardown(struct loops *ls);
+/* A listener for operators only: /health and /metrics, the latter for everyone who gets there.
+ * After api_setup. */
+void api_setup_operators(struct http_server *hs);
+/* On that loop: what /health/ready says from now on. */
+void api_set_ready(struct loop *l, bool ready);
 
 #endif

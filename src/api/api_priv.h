@@ -7,6 +7,7 @@
 
 struct api_home {
     const struct api_config *config;
+    bool is_ready;
 };
 struct api_home *api_home_of(struct loop *l);
 /* Authorization, apikey, ?token=, ?apikey=; 0 or E_*. The caller answers. */
@@ -14,6 +15,10 @@ int api_identify(struct http_request *req, struct identity **out);
 /* A number in the query, or fallback. */
 uint64_t api_number(struct http_request *req, const char *name, uint64_t fallback);
 
+void health_on_live(struct http_request *req);
+void health_on_ready(struct http_request *req);
+/* route_arg: not NULL = whoever reaches this listener may read. */
+void metrics_on_request(struct http_request *req);
 void publish_on_request(struct http_request *req);
 void channels_on_request(struct http_request *req);
 

@@ -241,6 +241,7 @@ void assemble_session(const struct config *c, struct session_config *out)
         .presence_lease_ms = (uint64_t)c->presence_lease_ms,
         .presence_grace_ms = (uint64_t)c->presence_grace_ms,
         .expiring_ms = (uint64_t)c->auth_expiring_ms,
+        .token_ms = (uint64_t)c->auth_token_ms_max,
         .send_bytes_max = (size_t)c->limits_output_bytes,
         .subscriptions_max = (size_t)c->limits_subscriptions,
         .tracked_max = (size_t)c->presence_tracked_max,
@@ -253,5 +254,36 @@ void assemble_session(const struct config *c, struct session_config *out)
         .messages_burst = (unsigned)c->limits_burst,
         .positions_max = (size_t)c->session_positions_max,
         .default_channel = c->channels_default,
+    };
+}
+
+void assemble_transport(const struct config *c, struct transport_config *out)
+{
+    *out = (struct transport_config){
+        .ws_ping_ms = (uint64_t)c->ws_ping_ms,
+        .ws_pong_ms = (uint64_t)c->ws_pong_ms_max,
+        .ws_close_ms = (uint64_t)c->ws_close_ms_max,
+        .probe_ms = (uint64_t)c->ws_probe_ms,
+        .ws_message_bytes_max = (size_t)c->ws_message_bytes_max,
+        .deflate = c->ws_deflate,
+        .deflate_threshold = (size_t)c->ws_deflate_threshold,
+        .deflate_level = (int)c->ws_deflate_level,
+        .sse_ping_ms = (uint64_t)c->sse_heartbeat_ms,
+        .sse_retry_ms = (uint64_t)c->sse_retry_ms,
+        .sse_gzip = c->sse_gzip,
+        .poll_ms = (uint64_t)c->poll_timeout_max,
+        .poll_ms_max = (uint64_t)c->poll_timeout_max,
+        .poll_keep_ms = (uint64_t)c->poll_linger_ms,
+        .poll_keep_max = (size_t)c->poll_linger_max,
+        .channels_max = (size_t)c->limits_subscriptions,
+        .cookie_path = "/",
+    };
+}
+
+void assemble_api(const struct config *c, struct api_config *out)
+{
+    *out = (struct api_config){
+        .publish_bytes_max = (size_t)c->limits_publish_bytes,
+        .publish_batch_max = (size_t)c->limits_publish_batch,
     };
 }

@@ -4,11 +4,13 @@
 #ifndef SERVER_ASSEMBLE_H
 #define SERVER_ASSEMBLE_H
 
+#include "api/api.h"
 #include "auth/auth.h"
 #include "http/http.h"
 #include "hub/hub.h"
 #include "server/config.h"
 #include "session/session.h"
+#include "transport/transport.h"
 
 /* 0 or E_CONFIG with a sentence in *why. Reads the key files. Caller owns *out. */
 int assemble_keyring(const struct config *c, struct buf *why, struct keyring **out);
@@ -22,5 +24,7 @@ void assemble_http(const struct config *c, struct http_config *out);
 void assemble_hub(const struct config *c, struct channel_settings **channels,
                   struct hub_config *out);
 void assemble_session(const struct config *c, struct session_config *out);
+void assemble_transport(const struct config *c, struct transport_config *out);
+void assemble_api(const struct config *c, struct api_config *out);
 
 #endif

@@ -119,6 +119,7 @@ int dev_prepare(struct config_draft *d)
         config_draft_set(d, CONFIG_FROM_DEV, "auth.anonymous", STR("true"));
         config_draft_set(d, CONFIG_FROM_DEV, "http.origins", STR(origins));
         config_draft_set(d, CONFIG_FROM_DEV, "channels.rules", STR(rules));
+        config_draft_set(d, CONFIG_FROM_DEV, "drain.timeout", STR("1s"));
     }
     buf_free(&secret);
     mem_free(path);

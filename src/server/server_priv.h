@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server object, shared by the files of its life: server.c (parts, start, end), listeners.c,
+ * drain.c, reload.c, state.c. Everything is touched on loop 0, or before and after the loops run;
+ * what other loops must know goes to them by mail (server_each_loop).
+ *
+ *   NEW --server_open--> SERVING --drain_begin--> DRAINING --loops_stop--> STOPPED
+ */
+#ifndef SERVER_SERVER_PRIV_H
+#define SERVER_SERVER_PRIV_H
+
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "loop/worker.h"
+#include "server/assemble.h"
+#include "server/embed_priv.h"
+
+enum server_state { SERVER_NEW, SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+
+struct tw_server {
+    enum server_state state;
+    struct tw_config *source; /* to do it again on reload */
+    struct config *boot;      /* what the rooms were built from; FIXED settings stay as here */
+    struct config *live;      /* what was read last; RELOAD settings are as here */
+    struct keyring *keys;
+    struct rules *rules;
+
+    struct loops *loops;
+    struct http_server *http;
+    struct http_server *operators; /* metrics.listen; NULL = none */
+    struct tls_context *tls;
+    struct channel_settings *channels;
+    struct hub_config hub;
+    struct session_config session;
+    struct transport_config transport;
+    struct api_config api;
+
+    struct sock_listener **listeners;
+    size_t listeners_count, listeners_capacity;
+    char url[160];
+    char operators_url[160];
+
+    bool started;     /* by tw_server_start: has a thread of its own to be joined */
+    bool has_signals; /* tw_server_run */
+    void (*on_ready)(struct tw_server *s, void *arg);
+    void *on_ready_arg;
+
+    struct timer drain_timer; /* loop 0 */
+    uint64_t drain_until_ms, spread_ms;
+    struct timer watchdog;
+    uint64_t watchdog_ms;
+    struct worker_lane *lane; /* reads files for a reload */
+    struct buf problem;
+};
+
+/* Runs fn on every loop, this one included, in a later phase. arg must outlive it, or fn frees
+ * what is its own. */
+void server_each_loop(struct tw_server *s, void (*fn)(struct loop *l, struct tw_server *s));
+/* 0, or E_UNAVAILABLE with s->problem: somebody else has the address, or it is not ours. */
+int listeners_open(struct tw_server *s);
+void listeners_close(struct tw_server *s);
+
+/* On loop 0. Clients are told to come back, spread over spread_ms; the loops stop when nobody is
+ * left, or then. A second call stops them at once. */
+void drain_begin(struct tw_server *s, uint64_t spread_ms);
+/* On loop 0. */
+void reload_begin(struct tw_server *s);
+/* On loop 0: the state of all loops to the log. */
+void state_dump(struct tw_server *s);
+void server_log_setup(const struct config *c);
+
+/* notify.c: the service manager's socket ("READY=1"); without one nothing happens. */
+void notify_send(const char *text);
+/* Milliseconds between signs of life that it wants; 0 = none. */
+uint64_t notify_watchdog_ms(void);
+/* Listening descriptors that it handed over: the first one and their number. */
+int notify_listen_fds(int *first);
+
+#endif
