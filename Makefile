@@ -53,11 +53,11 @@ LIB := $(B)/libtidewire.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*/*_test.c))
 FAULT := $(patsubst tests/fault/%.c,$(B)/fault/%,$(wildcard tests/fault/*_test.c))
 SIM_SRC := $(wildcard tests/sim/*.c)
-SIM := $(if $(SIM_SRC),$(B)/sim)
+SIM := $(if $(SIM_SRC),$(if $(shell grep -l '^int main\>' $(SIM_SRC)),$(B)/sim))
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all run test deps lib units faults sims fuzzers examples unit asan tsan fuzz fault sim \
+.PHONY: all run test deps lib dist units faults sims fuzzers examples unit asan tsan fuzz fault sim \
         clients e2e bench rooms tidy docs install clean FORCE
 .DELETE_ON_ERROR:
 all: $(if $(CLI),build/tidewire,lib)
@@ -172,15 +172,16 @@ $(B)/dist/tidewire.pc: Makefile
 	  'Name: Tidewire' 'Description: Real-time server as a library' 'Version: $(VERSION)' \
 	  'Requires.private: $(PKGS)' 'Libs: -L$${libdir} -ltidewire' \
 	  'Libs.private: -pthread -lm' 'Cflags: -I$${includedir}' >$@
+dist: $(B)/tidewire $(DIST_A) $(DIST_SO) $(B)/dist/tidewire.pc
 D := $(DESTDIR)$(PREFIX)
-install: $(B)/tidewire $(DIST_A) $(DIST_SO) $(B)/dist/tidewire.pc
-	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include
-	install -m 755 $(B)/tidewire $(D)/bin/tidewire
-	install -m 644 include/tidewire.h $(D)/include/tidewire.h
-	install -m 644 $(DIST_A) $(D)/lib/libtidewire.a
-	install -m 755 $(DIST_SO) $(D)/lib/libtidewire.so.0
-	ln -sf libtidewire.so.0 $(D)/lib/libtidewire.so
-	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/dist/tidewire.pc >$(D)/lib/pkgconfig/tidewire.pc
+install: dist
+	$(Q)install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include
+	$(Q)install -m 755 $(B)/tidewire $(D)/bin/tidewire
+	$(Q)install -m 644 include/tidewire.h $(D)/include/tidewire.h
+	$(Q)install -m 644 $(DIST_A) $(D)/lib/libtidewire.a
+	$(Q)install -m 755 $(DIST_SO) $(D)/lib/libtidewire.so.0
+	$(Q)ln -sf libtidewire.so.0 $(D)/lib/libtidewire.so
+	$(Q)sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/dist/tidewire.pc >$(D)/lib/pkgconfig/tidewire.pc
 
 clean:
 	rm -rf build web/dist
