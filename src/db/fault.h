@@ -12,8 +12,8 @@ struct fault {
     int status;
     char message[512];
     char details[1024]; /* empty = null */
-    char hint[256];    /* empty = null */
-    bool fatal; /* the transaction itself failed: nothing in its group was kept */
+    char hint[256];     /* empty = null */
+    bool fatal;         /* the transaction itself failed: nothing in its group was kept */
 };
 
 /* Sets code, status (by the code) and message; clears details and hint. Returns false. */

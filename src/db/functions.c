@@ -29,8 +29,7 @@ static void give_buf(sqlite3_context *c, struct buf *b)
         sqlite3_result_error_toobig(c);
         return;
     }
-    sqlite3_result_text64(c, b->p ? b->p : "", b->n, b->p ? mem_free : SQLITE_STATIC,
-                          SQLITE_UTF8);
+    sqlite3_result_text64(c, b->p ? b->p : "", b->n, b->p ? mem_free : SQLITE_STATIC, SQLITE_UTF8);
 }
 
 /* ---- identity --------------------------------------------------------------------------- */

@@ -57,9 +57,8 @@ bool jsoncontain_contains(struct str whole, struct str part)
 {
     json_t *a = read_json(whole), *b = read_json(part);
     bool yes = a && b &&
-               (contains(a, b, 0) ||
-                (json_is_array(a) && !json_is_array(b) && !json_is_object(b) &&
-                 array_has(a, b, 0)));
+               (contains(a, b, 0) || (json_is_array(a) && !json_is_array(b) && !json_is_object(b) &&
+                                      array_has(a, b, 0)));
     json_decref(a);
     json_decref(b);
     return yes;

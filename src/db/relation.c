@@ -72,14 +72,12 @@ static void find_all(const struct schema *s, const struct table *parent, struct 
         const struct foreign_key *fk = &s->foreigns[i];
         bool by_name = str_eq(fk->name, name);
         if (fk->from == parent && !fk->to->internal &&
-            (str_eq(fk->to->name, name) || by_name || from_column(fk, name)) &&
-            hint_fits(fk, hint))
+            (str_eq(fk->to->name, name) || by_name || from_column(fk, name)) && hint_fits(fk, hint))
             add(found, (struct relation){RELATION_TO_ONE, fk->to, fk, NULL, false});
         if (fk->to == parent && !fk->from->internal && (str_eq(fk->from->name, name) || by_name) &&
             hint_fits(fk, hint))
-            add(found,
-                (struct relation){fk->one_to_one ? RELATION_TO_ONE : RELATION_TO_MANY, fk->from,
-                                  fk, NULL, true});
+            add(found, (struct relation){fk->one_to_one ? RELATION_TO_ONE : RELATION_TO_MANY,
+                                         fk->from, fk, NULL, true});
     }
     find_junctions(s, parent, name, hint, found);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See request.h. */
 #include "db/request.h"
+#include "base/check.h"
 #include "db/sqlite.h"
 #include <stdio.h>
 
@@ -41,9 +42,9 @@ void rows_add(struct rows *r, sqlite3_stmt *stmt, int column)
 
 bool rows_end(struct rows *r, struct query *q)
 {
-    static const char *const types[] = {
-        "application/json; charset=utf-8", "application/vnd.pgrst.object+json; charset=utf-8",
-        "text/csv; charset=utf-8"};
+    static const char *const types[] = {"application/json; charset=utf-8",
+                                        "application/vnd.pgrst.object+json; charset=utf-8",
+                                        "text/csv; charset=utf-8"};
     r->res->rows = r->count;
     r->res->content_type = types[r->req->accept.format];
     if (r->req->accept.format == ACCEPT_JSON)
@@ -177,7 +178,8 @@ bool request_run(struct sqlite *h, const struct request *req, struct arena *aren
     bool ok;
     *res = (struct response){0};
     *fault = (struct fault){0};
-    if (!check_prefer(req, fault) || !schema_current(h, fault))
+    CHECK(h->schema);
+    if (!check_prefer(req, fault))
         return false;
     query_init(&q, h, req->identity, arena, fault);
     q.format = req->accept.format == ACCEPT_CSV
@@ -202,22 +204,19 @@ bool request_run(struct sqlite *h, const struct request *req, struct arena *aren
 
 bool request_writes(struct sqlite *h, const struct request *req)
 {
-    struct fault ignored;
-    const struct schema *s;
     const struct function *f;
     if (req->method != REQUEST_CALL)
         return req->method != REQUEST_READ && req->method != REQUEST_CALL_READ;
-    s = schema_current(h, &ignored);
-    f = s ? schema_function(s, req->name) : NULL;
+    f = h->schema ? schema_function(h->schema, req->name) : NULL;
     return f && f->writes;
 }
 
 bool request_run_alone(struct sqlite *h, const struct request *req, struct arena *arena,
                        struct response *res, struct fault *fault)
 {
-    bool writes = h->writer && request_writes(h, req), ok;
+    bool ok;
     *res = (struct response){0};
-    if (!sqlite_exec(h, writes ? "BEGIN IMMEDIATE" : "BEGIN", fault))
+    if (!schema_begin(h, h->writer, fault))
         return false;
     ok = request_run(h, req, arena, res, fault);
     if (ok && !sqlite_exec(h, "COMMIT", fault)) {

@@ -3,7 +3,8 @@
  * thread of that connection; synchronous, so tests call it without a loop.
  *
  * Reads open their own transaction (one snapshot for rows and count). Writes run inside the
- * transaction of their group, within a savepoint that is rolled back when they fail: see lanes.c. */
+ * transaction of their group, within a savepoint that is rolled back when they fail: see lanes.c.
+ */
 #ifndef DB_REQUEST_H
 #define DB_REQUEST_H
 
@@ -15,7 +16,7 @@ enum request_method {
     REQUEST_INSERT,
     REQUEST_UPDATE,
     REQUEST_DELETE,
-    REQUEST_CALL, /* a function by POST */
+    REQUEST_CALL,      /* a function by POST */
     REQUEST_CALL_READ, /* by GET */
 };
 struct request {
@@ -42,11 +43,11 @@ struct response {
 };
 void response_free(struct response *r);
 
-/* False when it failed: *fault is set, the response empty; a write must then be undone. Uses
- * arena for the request's texts. */
+/* Inside schema_begin. False when it failed: *fault is set, the response empty; a write must then
+ * be undone. Uses arena for the request's texts. */
 bool request_run(struct sqlite *h, const struct request *req, struct arena *arena,
                  struct response *res, struct fault *fault);
-/* Whether the request needs the writer; asks the schema about functions. */
+/* Whether the request needs the writer; inside schema_begin. */
 bool request_writes(struct sqlite *h, const struct request *req);
 /* The same with its transaction around it: for tests and tools. */
 bool request_run_alone(struct sqlite *h, const struct request *req, struct arena *arena,

@@ -2,6 +2,7 @@
 /* See rls.h. */
 #include "db/rls.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "db/sqlite.h"
 #include <stdio.h>
@@ -174,8 +175,7 @@ bool rls_uninstall(struct sqlite *h, struct fault *fault)
     for (;;) {
         struct buf b = {0};
         sqlite3_stmt *stmt = sqlite_prepare(
-            h, STR("SELECT name, type FROM temp.sqlite_schema WHERE type = 'view' LIMIT 1"),
-            fault);
+            h, STR("SELECT name, type FROM temp.sqlite_schema WHERE type = 'view' LIMIT 1"), fault);
         bool ok;
         if (!stmt)
             return false;
@@ -194,6 +194,24 @@ bool rls_uninstall(struct sqlite *h, struct fault *fault)
     }
 }
 
+static bool install_view(struct sqlite *h, const struct table *t, struct str condition,
+                         struct fault *fault)
+{
+    struct buf b = {0};
+    bool ok;
+    buf_add_z(&b, "CREATE TEMP VIEW ");
+    sqlite_quote(&b, t->name);
+    buf_add_z(&b, " AS SELECT * FROM main.");
+    sqlite_quote(&b, t->name);
+    buf_add_z(&b, " WHERE ");
+    buf_add_str(&b, condition);
+    buf_add_c(&b, 0);
+    ok = b.failed ? fault_set(fault, "53200", "out of memory") : sqlite_exec(h, b.p, fault);
+    buf_free(&b);
+    return ok;
+}
+
+/* A condition that is no SQL (nobody checked it) hides its table and nothing else. */
 static bool install_views(struct sqlite *h, struct fault *fault)
 {
     for (size_t i = 0; i < h->schema->tables_count; i++) {
@@ -202,16 +220,13 @@ static bool install_views(struct sqlite *h, struct fault *fault)
         bool ok;
         if (!t->rls)
             continue;
-        buf_add_z(&b, "CREATE TEMP VIEW ");
-        sqlite_quote(&b, t->name);
-        buf_add_z(&b, " AS SELECT * FROM main.");
-        sqlite_quote(&b, t->name);
-        buf_add_z(&b, " WHERE ");
         rls_condition(t, POLICY_SELECT, RLS_USING, &b);
-        buf_add_c(&b, 0);
-        ok = !b.failed && sqlite_exec(h, b.p, fault);
+        ok = install_view(h, t, buf_str(&b), fault);
         buf_free(&b);
-        if (!ok)
+        if (ok)
+            continue;
+        log_error("db", "bad_policy", "table=%.*s text=%s", STR_ARG(t->name), fault->message);
+        if (!install_view(h, t, STR("0"), fault))
             return false;
     }
     return true;

@@ -62,8 +62,8 @@ static bool read_columns(struct reading *r, struct table *t)
         struct column *c;
         const char *collation = NULL;
         if (!t->columns)
-            t->columns = arena_zero(&r->s->arena,
-                                    (size_t)sqlite3_column_int(stmt, 6) * sizeof *t->columns);
+            t->columns =
+                arena_zero(&r->s->arena, (size_t)sqlite3_column_int(stmt, 6) * sizeof *t->columns);
         c = &t->columns[t->columns_count++];
         c->name = keep(r, stmt, 0);
         c->declared = keep(r, stmt, 1);
@@ -146,17 +146,16 @@ static void add_primary(struct reading *r, struct table *t)
 static bool read_key_columns(struct reading *r, struct table *t, struct unique_key *k,
                              struct str index)
 {
-    sqlite3_stmt *stmt = ask(r, "SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno",
-                             index);
+    sqlite3_stmt *stmt =
+        ask(r, "SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno", index);
     int rc;
     bool plain = true;
     if (!stmt)
         return false;
     k->columns = arena_zero(&r->s->arena, (t->columns_count + 1) * sizeof *k->columns);
     while ((rc = sqlite_step(r->h, stmt, r->fault)) == SQLITE_ROW) {
-        size_t i = sqlite3_column_type(stmt, 0) == SQLITE_NULL
-                       ? t->columns_count
-                       : column_index(t, keep(r, stmt, 0));
+        size_t i = sqlite3_column_type(stmt, 0) == SQLITE_NULL ? t->columns_count
+                                                               : column_index(t, keep(r, stmt, 0));
         if (i == t->columns_count || k->count == t->columns_count)
             plain = false; /* an expression */
         else
@@ -227,7 +226,8 @@ static bool add_foreign_pair(struct foreign_key *f, struct str from, struct str 
 {
     const struct unique_key *pk = schema_primary(f->to);
     size_t a = column_index(f->from, from);
-    size_t b = to.n ? column_index(f->to, to) : (pk && seq < pk->count ? pk->columns[seq] : SIZE_MAX);
+    size_t b =
+        to.n ? column_index(f->to, to) : (pk && seq < pk->count ? pk->columns[seq] : SIZE_MAX);
     if (a >= f->from->columns_count || b >= f->to->columns_count)
         return false;
     f->from_columns[f->count] = a;
@@ -289,8 +289,8 @@ static bool read_tables(struct reading *r)
     while ((rc = sqlite_step(r->h, stmt, r->fault)) == SQLITE_ROW) {
         struct table *t;
         if (!r->s->tables)
-            r->s->tables = arena_zero(&r->s->arena,
-                                      (size_t)sqlite3_column_int(stmt, 2) * sizeof *t);
+            r->s->tables =
+                arena_zero(&r->s->arena, (size_t)sqlite3_column_int(stmt, 2) * sizeof *t);
         t = &r->s->tables[r->s->tables_count++];
         t->name = keep(r, stmt, 0);
         t->view = sqlite3_column_int(stmt, 1);
@@ -321,25 +321,49 @@ static struct schema *load(struct sqlite *h, int64_t version, int64_t generation
     return r.s;
 }
 
-struct schema *schema_current(struct sqlite *h, struct fault *fault)
+static bool versions(struct sqlite *h, int64_t *version, int64_t *generation)
 {
-    int64_t version = sqlite_integer(h, "PRAGMA main.schema_version", 0);
-    int64_t generation =
-        sqlite_integer(h, "SELECT value FROM main.tw_meta WHERE name = 'generation'", 0);
+    *version = sqlite_integer(h, "PRAGMA main.schema_version", 0);
+    *generation = sqlite_integer(h, "SELECT value FROM main.tw_meta WHERE name = 'generation'", 0);
+    return h->schema && h->schema->version == *version && h->schema->generation == *generation;
+}
+
+/* Without a transaction around it. */
+static bool reload(struct sqlite *h, struct fault *fault)
+{
+    int64_t version, generation;
     struct schema *fresh;
-    if (h->schema && h->schema->version == version && h->schema->generation == generation)
-        return h->schema;
+    bool ok = sqlite_exec(h, "BEGIN", fault);
+    if (!ok)
+        return false;
+    versions(h, &version, &generation);
     fresh = load(h, version, generation, fault);
-    if (!fresh)
-        return NULL;
+    if (!sqlite_exec(h, "COMMIT", fault) || !fresh) {
+        schema_free(&fresh);
+        return false;
+    }
     schema_free(&h->schema);
     h->schema = fresh;
     sqlite_forget_statements(h);
     if (!rls_install(h, fault)) {
         schema_free(&h->schema); /* without its policies it must not be used */
-        return NULL;
+        return false;
     }
-    return h->schema;
+    return true;
+}
+
+bool schema_begin(struct sqlite *h, bool immediate, struct fault *fault)
+{
+    int64_t version, generation;
+    for (int tries = 0; tries < 10; tries++) {
+        if (!sqlite_exec(h, immediate ? "BEGIN IMMEDIATE" : "BEGIN", fault))
+            return false;
+        if (versions(h, &version, &generation))
+            return true;
+        if (!sqlite_exec(h, "COMMIT", fault) || !reload(h, fault))
+            return false;
+    }
+    return fault_set(fault, "PGRST002", "Could not query the database for the schema cache");
 }
 
 void schema_free(struct schema **sp)

@@ -97,9 +97,10 @@ struct schema {
     size_t functions_count;
 };
 
-/* The schema as of the transaction at hand; read again when it has changed, with the views that
- * carry its policies. NULL + fault. */
-struct schema *schema_current(struct sqlite *h, struct fault *fault);
+/* Opens a transaction (immediate: for writing) in which h->schema is what the file holds. When
+ * the schema has changed it is read again first, with the views that carry its policies: outside
+ * of the transaction, since a rollback would take temporary views back too. */
+bool schema_begin(struct sqlite *h, bool immediate, struct fault *fault);
 void schema_free(struct schema **s);
 
 struct table *schema_table(const struct schema *s, struct str name);
@@ -107,7 +108,7 @@ struct column *schema_column(const struct table *t, struct str name);
 struct function *schema_function(const struct schema *s, struct str name);
 const struct unique_key *schema_primary(const struct table *t);
 /* "messages_pkey", "users_email_key" or the index's own name, for "a, b" of that table. */
-void schema_constraint_name(const struct schema *s, struct str table, struct str columns,
-                            char *out, size_t size);
+void schema_constraint_name(const struct schema *s, struct str table, struct str columns, char *out,
+                            size_t size);
 
 #endif

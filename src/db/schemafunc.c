@@ -15,8 +15,8 @@ static void read_returns(struct function *f)
     f->returns_void = str_is(f->returns, "void");
     f->returns_set = str_starts(f->returns, STR("setof ")) || str_starts(f->returns, STR("table"));
     f->returns_row = str_starts(f->returns, STR("table"));
-    type_parse(&f->type, str_starts(f->returns, STR("setof ")) ? str_skip(f->returns, 6)
-                                                               : f->returns);
+    type_parse(&f->type,
+               str_starts(f->returns, STR("setof ")) ? str_skip(f->returns, 6) : f->returns);
     if (f->type.kind == TYPE_ANY && !f->returns_void) /* setof a_table, record */
         f->returns_row = true;
 }
@@ -62,8 +62,7 @@ bool schemafunc_read(struct sqlite *h, struct schema *s, struct fault *fault)
     while ((rc = sqlite_step(h, stmt, fault)) == SQLITE_ROW) {
         struct function *f;
         if (!s->functions)
-            s->functions =
-                arena_zero(&s->arena, (size_t)sqlite3_column_int(stmt, 5) * sizeof *f);
+            s->functions = arena_zero(&s->arena, (size_t)sqlite3_column_int(stmt, 5) * sizeof *f);
         f = &s->functions[s->functions_count++];
         f->name = keep(s, stmt, 0);
         f->returns = keep(s, stmt, 1);

@@ -203,7 +203,7 @@ static bool row(struct query *q, const struct rest_node *node, const struct tabl
     struct buf spec = {0}, values = {.max = 1 << 20}, groups = {0};
     bool aggregated = false, ok;
     bool csv = root && q->format == QUERY_CSV;
-    struct list_out out = {&spec, &values, &groups, &aggregated, csv ? &q->csv_header : NULL,
+    struct list_out out = {&spec,    &values, &groups, &aggregated, csv ? &q->csv_header : NULL,
                            STR_NONE, NULL};
     struct str kept;
     functions_spec_begin(&spec, q->format == QUERY_JSON_STRIPPED);
@@ -264,8 +264,8 @@ static bool add_spread(struct query *q, const struct rest_node *embed, const str
 {
     struct buf tail = {0}, groups = {0};
     bool aggregated = false, ok;
-    struct list_out inner = {out->spec, out->values, &groups, &aggregated, out->header, STR_NONE,
-                             out};
+    struct list_out inner = {out->spec,   out->values, &groups, &aggregated,
+                             out->header, STR_NONE,    out};
     if (r->kind != RELATION_TO_ONE) {
         fault_set(q->fault, "PGRST119", "A spread operation on '%.*s' is not possible",
                   STR_ARG(str_head(embed->relation, 100)));
@@ -366,8 +366,7 @@ static bool related_order(struct query *q, const struct rest_node *node, const s
     if (!relation_find(q, t, embed, &r))
         return false;
     if (r.kind != RELATION_TO_ONE) {
-        fault_set(q->fault, "PGRST118", "A related order on '%.*s' is not possible",
-                  STR_ARG(name));
+        fault_set(q->fault, "PGRST118", "A related order on '%.*s' is not possible", STR_ARG(name));
         fault_details(q->fault,
                       "'%.*s' and '%.*s' do not form a many-to-one or one-to-one relationship",
                       STR_ARG(t->name), STR_ARG(name));
@@ -385,8 +384,7 @@ static bool related_order(struct query *q, const struct rest_node *node, const s
  * other way; said only where NULL can be, so that an index may still give the order. */
 static void nulls(const struct rest_order *o, const struct column *c, struct buf *to)
 {
-    bool first = o->nulls == REST_NULLS_FIRST ||
-                 (o->nulls == REST_NULLS_DEFAULT && o->descending);
+    bool first = o->nulls == REST_NULLS_FIRST || (o->nulls == REST_NULLS_DEFAULT && o->descending);
     if (o->descending)
         buf_add_z(to, " DESC");
     if (c && c->not_null && !o->field.steps_count)
@@ -394,9 +392,23 @@ static void nulls(const struct rest_order *o, const struct column *c, struct buf
     buf_add_z(to, first ? " NULLS FIRST" : " NULLS LAST");
 }
 
+/* INTEGER PRIMARY KEY: the order in which rows came, which people expect where they ask for none
+ * (and which SQLite would not keep when another index covers the request). */
+static const struct column *rowid_column(const struct table *t)
+{
+    const struct unique_key *pk = schema_primary(t);
+    const struct column *c = pk && pk->count == 1 ? &t->columns[pk->columns[0]] : NULL;
+    return c && str_eq_nocase(c->declared, STR("integer")) ? c : NULL;
+}
+
 bool select_order(struct query *q, const struct rest_node *node, const struct table *t,
                   struct str alias, struct buf *to)
 {
+    const struct column *rowid = rowid_column(t);
+    if (!node->order && rowid && !select_has_aggregate(node, t)) {
+        buf_add_z(to, " ORDER BY ");
+        query_column(to, alias, rowid);
+    }
     for (const struct rest_order *o = node->order; o; o = o->next) {
         struct type type;
         const struct column *c = NULL;

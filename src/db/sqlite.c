@@ -107,13 +107,21 @@ static void error_fault(const char *text, struct fault *fault)
     static const struct {
         const char *piece, *code;
     } words[] = {
-        {"circularly defined", "42P17"},  {"no such column", "42703"},
-        {"no such table", "42P01"},       {"no such function", "42883"},
-        {"wrong number of arguments", "42883"}, {"malformed JSON", "22P02"},
-        {"JSON path error", "22P02"},     {"cannot modify", "42501"},
-        {"ambiguous column", "42702"},    {"string or blob too big", "54000"},
-        {"parser stack overflow", "54001"}, {"not authorized", "42501"},
-        {"prohibited", "42501"},          {"integer overflow", "22003"},
+        {"invalid regular expression", "2201B"},
+        {"circularly defined", "42P17"},
+        {"no such column", "42703"},
+        {"no such table", "42P01"},
+        {"no such function", "42883"},
+        {"wrong number of arguments", "42883"},
+        {"malformed JSON", "22P02"},
+        {"JSON path error", "22P02"},
+        {"cannot modify", "42501"},
+        {"ambiguous column", "42702"},
+        {"string or blob too big", "54000"},
+        {"parser stack overflow", "54001"},
+        {"not authorized", "42501"},
+        {"prohibited", "42501"},
+        {"integer overflow", "22003"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (!strstr(text, words[i].piece))

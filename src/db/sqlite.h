@@ -37,10 +37,10 @@ struct sqlite {
 
 struct sqlite_options {
     bool writer;
-    int64_t steps_max;   /* thousands of steps per statement; 0 = 200,000 */
-    int64_t pages_max;   /* PRAGMA max_page_count; 0 = none */
-    int64_t mmap_bytes;  /* 0 = none */
-    int busy_ms;         /* waiting for other processes; 0 = 5 s */
+    int64_t steps_max;  /* thousands of steps per statement; 0 = 200,000 */
+    int64_t pages_max;  /* PRAGMA max_page_count; 0 = none */
+    int64_t mmap_bytes; /* 0 = none */
+    int busy_ms;        /* waiting for other processes; 0 = 5 s */
 };
 /* NULL and *fault on failure (not a database, corrupt, no permission). Caller owns. */
 struct sqlite *sqlite_open(const char *path, const struct sqlite_options *o, struct fault *fault);

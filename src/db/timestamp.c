@@ -168,8 +168,8 @@ struct str timestamp_canonical(struct str text, char kind, struct arena *arena)
     if (kind != 'D') {
         if (kind != 'H')
             out[n++] = 'T';
-        n += (size_t)snprintf(out + n, sizeof out - n, "%02d:%02d:%02d", m.hour, m.minute,
-                              m.second);
+        n +=
+            (size_t)snprintf(out + n, sizeof out - n, "%02d:%02d:%02d", m.hour, m.minute, m.second);
         n += put_fraction(out + n, m.micros);
     }
     if (kind == 'Z')

@@ -362,7 +362,8 @@ bool type_from_text(const struct type *t, struct str text, struct arena *arena, 
     case TYPE_ARRAY:
         if (array_of(t, text, arena, out))
             return true;
-        fault_set(fault, "22P02", "malformed array literal: \"%.*s\"", STR_ARG(str_head(text, 200)));
+        fault_set(fault, "22P02", "malformed array literal: \"%.*s\"",
+                  STR_ARG(str_head(text, 200)));
         fault_details(fault, "Array value must start with \"{\" or dimension information.");
         return false;
     case TYPE_TIMESTAMPTZ:

@@ -42,8 +42,7 @@ bool where_field(struct query *q, const struct rest_field *f, const struct table
         return true;
     }
     if (c->type.kind != TYPE_JSON && c->type.kind != TYPE_ARRAY && c->type.kind != TYPE_ANY)
-        return fault_set(q->fault, "42883", "operator does not exist: %s -> unknown",
-                         c->type.name);
+        return fault_set(q->fault, "42883", "operator does not exist: %s -> unknown", c->type.name);
     if (!json_path(q, f, &path))
         return false;
     as_text = f->steps[f->steps_count - 1].as_text;
@@ -324,9 +323,8 @@ static bool embed_test(struct query *q, const struct rest_node *embed, const str
 static bool leaf(struct query *q, const struct rest_node *node, const struct rest_filter *f,
                  const struct table *t, struct str alias, struct buf *to)
 {
-    const struct rest_node *embed = schema_column(t, f->field.name)
-                                        ? NULL
-                                        : relation_named(node, f->field.name);
+    const struct rest_node *embed =
+        schema_column(t, f->field.name) ? NULL : relation_named(node, f->field.name);
     struct operand o;
     if (embed)
         return embed_test(q, embed, f, t, alias, to);

@@ -11,23 +11,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct identity anon = {.sub = {"", 0},
-                               .role = {"anon", 4},
-                               .text = {"{\"role\":\"anon\"}", 15},
-                               .anonymous = true};
-static struct identity service = {.role = {"service_role", 12},
-                                  .text = {"{\"role\":\"service_role\"}", 23},
-                                  .service = true};
+static __attribute__((unused)) struct identity anon = {
+    .sub = {"", 0}, .role = {"anon", 4}, .text = {"{\"role\":\"anon\"}", 15}, .anonymous = true};
+static __attribute__((unused)) struct identity service = {
+    .role = {"service_role", 12}, .text = {"{\"role\":\"service_role\"}", 23}, .service = true};
 #define USER(name)                                                                                 \
     {                                                                                              \
-        .sub = {name, sizeof(name) - 1}, .role = {"authenticated", 13},                            \
-        .text = {"{\"role\":\"authenticated\",\"sub\":\"" name "\",\"org\":\"o-" name "\"}",       \
-                 sizeof("{\"role\":\"authenticated\",\"sub\":\"" name "\",\"org\":\"o-" name       \
-                        "\"}") -                                                                   \
-                     1}                                                                            \
+        .sub = {name, sizeof(name) - 1}, .role = {"authenticated", 13}, .text = {                  \
+            "{\"role\":\"authenticated\",\"sub\":\"" name "\",\"org\":\"o-" name "\"}",            \
+            sizeof("{\"role\":\"authenticated\",\"sub\":\"" name "\",\"org\":\"o-" name "\"}") - 1 \
+        }                                                                                          \
     }
-static struct identity ann = USER("ann");
-static struct identity bob = USER("bob");
+static __attribute__((unused)) struct identity ann = USER("ann");
+static __attribute__((unused)) struct identity bob = USER("bob");
 
 struct fixture {
     char folder[64];
@@ -128,8 +124,12 @@ static inline void gives(struct fixture *f, const char *line, struct ask a, cons
 {
     struct buf b = {0};
     fixture_run(f, line, a, &b, NULL);
-    if (strcmp(b.p, want) != 0)
-        fail_msg("%s\n got: %s\nwant: %s", line, b.p, want);
+    if (strcmp(b.p, want) != 0) {
+        print_error("%s\n got: %s\nwant: %s\n", line, b.p, want);
+        buf_free(&b);
+        fixture_close(f);
+        fail();
+    }
     buf_free(&b);
 }
 
