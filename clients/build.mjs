@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the packages: esbuild for the code, tsc for the types (left out with --fast).
+// Members that begin with _ are private and get short names.
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+export const packages = {
+  js: ['index', 'outbox', 'shared', 'delta'],
+  sockets: ['index'],
+  react: ['index'],
+};
+
+const options = {
+  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/, sourcemap: true,
+  legalComments: 'none', jsx: 'automatic', logLevel: 'warning',
+};
+for (const [name, entries] of Object.entries(packages)) {
+  for (const entry of entries) {
+    const suffix = name === 'react' ? ['ts', 'tsx'] : ['ts'];
+    await build({
+      ...options,
+      entryPoints: [`${here}${name}/src/${entry}.${suffix[0]}`],
+      outfile: `${here}${name}/dist/${entry}.js`,
+      // Another entry of the same package, and other packages, are imported and not copied.
+      external: ['react', 'react/*', '@tidewire/*', ...(entry === 'index' ? [] : ['./index.js'])],
+    });
+  }
+}
+if (!process.argv.includes('--fast')) {
+  const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace('package.json', 'bin/tsc');
+  for (const name of Object.keys(packages)) {
+    const { status } = spawnSync(process.execPath, [tsc, '-p', here + name], { stdio: 'inherit' });
+    if (status) process.exit(status);
+  }
+}

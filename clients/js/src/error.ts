@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one error of the SDK. Codes are the server's (`tidewire explain CODE`); those that the client
+// itself finds out use the same numbers, so that one table is enough.
+import type { Frame } from './types.js';
+
+export class TidewireError extends Error {
+  readonly code: number;
+  /** What to do about it, in a sentence. */
+  readonly hint: string;
+  /** The same thing may work later without a change. */
+  readonly retryable: boolean;
+  readonly channel?: string;
+
+  constructor(code: number, message: string, hint = '', retryable = code === TIMEOUT || code >= 4500, channel?: string) {
+    super(message);
+    this.name = 'TidewireError';
+    this.code = code;
+    this.hint = hint;
+    this.retryable = retryable;
+    this.channel = channel;
+  }
+}
+
+export const TIMEOUT = 4408;
+export const CLOSED = 4410;
+export const UNAVAILABLE = 4503;
+
+export const errorOf = (frame: Frame): TidewireError =>
+  new TidewireError(frame.code ?? 4500, frame.message ?? 'Error', frame.hint, frame.retryable, frame.channel);

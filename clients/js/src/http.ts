@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames over HTTP: down by SSE (read with fetch, so that a token can stand in a header and Node can
+// do it) or by long poll; up by POST and GET. The stream is opened for what the client stands for at
+// that moment (`standing()`, with positions), so a change of subscriptions is just another opening.
+import { TIMEOUT, TidewireError, UNAVAILABLE, errorOf } from './error.js';
+import { eventParser } from './sse.js';
+import type { Frame, Link, LinkContext, Transport } from './types.js';
+
+const POLL_MS = 25000;
+
+function open(context: LinkContext, poll: boolean): Link {
+  const { base, fetch } = context;
+  let { token } = context;
+  let over = false;
+  let told = false; // connected
+  let stream: AbortController | undefined;
+  let turn = 0; // of the stream; an older one's words are not heard
+  let waiting = false;
+  const asked = new Set<AbortController>();
+  let line: Promise<unknown> = Promise.resolve(); // POSTs go one after the other
+
+  const end = (code: number, error?: Error) => {
+    if (over) return;
+    over = true;
+    stream?.abort();
+    asked.forEach((a) => a.abort());
+    context.closed(code, error);
+  };
+  const headers = (more?: Record<string, string>) => ({ ...more, ...(token && { authorization: `Bearer ${token}` }) });
+
+  const refused = async (answer: Response) => {
+    const body = await answer.json().catch(() => ({}));
+    return errorOf({ code: answer.status < 500 ? 4400 + (answer.status % 100) : UNAVAILABLE, message: `HTTP ${answer.status}`, ...body });
+  };
+
+  const hear = (frame: Frame, raw?: string) => {
+    if (frame.type == 'connected') told = true;
+    context.frame(frame, raw);
+  };
+
+  /** The address that says everything: channels, positions, presence. */
+  const address = () => {
+    const query = new URLSearchParams({ frames: '1' });
+    const since: string[] = [];
+    const track: Record<string, unknown> = {};
+    for (const frame of context.standing()) {
+      if (frame.type == 'track') track[frame.channel] = { key: frame.key, meta: frame.meta };
+      if (frame.type != 'subscribe') continue;
+      for (const channel of frame.channels) {
+        const position = frame.since?.[channel];
+        query.append('channel', channel);
+        since.push(position ? `${position.epoch}-${position.offset}` : '');
+      }
+      if (frame.presence) query.set('presence', '1');
+      if (frame.history) query.set('history', frame.history);
+      if (frame.filter) query.set('filter', frame.filter);
+    }
+    if (since.some(Boolean)) query.set(poll ? 'cursor' : 'since', since.join('~'));
+    if (Object.keys(track).length) query.set('track', JSON.stringify(track));
+    if (poll) {
+      query.set('batch', '1');
+      // The first answer shall come at once: it tells that the way is free.
+      query.set('timeout', String(told ? POLL_MS : 0));
+    }
+    return `${base}/api/${poll ? 'poll' : 'events'}?${query}`;
+  };
+
+  const run = async (mine: number) => {
+    const { signal } = (stream = new AbortController());
+    const answer = await fetch(address(), { signal, cache: 'no-store', headers: headers(poll ? {} : { accept: 'text/event-stream' }) });
+    if (!answer.ok) {
+      const error = await refused(answer);
+      return mine == turn && end(error.code, error);
+    }
+    context.alive();
+    if (poll) {
+      const { messages } = (await answer.json()) as { messages: Frame[] };
+      if (mine != turn) return;
+      if (!told) hear({ type: 'connected', ping: POLL_MS });
+      for (const frame of messages) hear(frame);
+      if (mine == turn && !over) start();
+      return;
+    }
+    const reader = answer.body!.getReader();
+    const decoder = new TextDecoder();
+    const parse = eventParser((data) => mine == turn && !over && hear(JSON.parse(data), data));
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (mine != turn) return reader.cancel().catch(() => {});
+      if (done) return end(1006);
+      context.alive();
+      parse(decoder.decode(value, { stream: true }));
+    }
+  };
+  const start = () => {
+    waiting = false;
+    const mine = ++turn;
+    stream?.abort();
+    run(mine).catch((error) => mine == turn && end(1006, error));
+  };
+  /** Once per turn of the event loop, however many frames asked for it. */
+  const restart = () => {
+    if (!waiting) waiting = true, setTimeout(() => over || start());
+  };
+
+  const ask = async (path: string, init: RequestInit, limit = 10000) => {
+    const control = new AbortController();
+    asked.add(control);
+    const timer = setTimeout(() => control.abort(), limit);
+    try {
+      const answer = await fetch(base + path, { ...init, signal: control.signal, headers: headers(init.headers as Record<string, string>) });
+      if (!answer.ok) throw await refused(answer);
+      return await answer.json().catch(() => ({}));
+    } catch (error) {
+      throw error instanceof TidewireError ? error : new TidewireError(control.signal.aborted ? TIMEOUT : UNAVAILABLE, String(error));
+    } finally {
+      clearTimeout(timer);
+      asked.delete(control);
+    }
+  };
+  const answers = async (frame: Frame, make: () => Promise<Partial<Frame>>) => {
+    try {
+      const answer = await make();
+      if (!over) context.frame({ type: 'ack', ref: frame.ref, ...answer });
+    } catch (error) {
+      const { code, message, hint, retryable } = error as TidewireError;
+      if (!over) context.frame({ type: 'error', code, message, hint, retryable, ref: frame.ref, channel: frame.channel });
+    }
+  };
+
+  setTimeout(start);
+  return {
+    standing: true,
+    send(frame) {
+      const { type, channel, ref } = frame;
+      if (type == 'subscribe' || type == 'unsubscribe') restart();
+      else if (type == 'track' || type == 'untrack') {
+        restart();
+        answers(frame, async () => ({ channel }));
+      } else if (type == 'message') {
+        const { type: _, ref: __, ...body } = frame;
+        line = line.then(() =>
+          answers(frame, async () => ({
+            ...(await ask('/api/publish', { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })),
+            ref,
+            type: 'ack',
+          })),
+        );
+      } else if (type == 'auth') {
+        token = frame.token;
+        restart();
+        answers(frame, async () => ({ type: 'authenticated' }));
+      } else if (type == 'ping') answers(frame, async () => (await ask('/health/live', {}), context.alive(), { type: 'pong' }));
+      else {
+        // history, presence
+        const query = new URLSearchParams();
+        for (const name of ['limit', 'before', 'after']) if (frame[name] != null) query.set(name, frame[name]);
+        if (type == 'presence') query.set('limit', '0');
+        answers(frame, async () => {
+          const { presence, messages, epoch, more } = await ask(`/api/channels/${encodeURIComponent(channel)}?${query}`, {});
+          return { type, channel, epoch, ...(type == 'presence' ? { state: presence ?? [] } : { messages, more }) };
+        });
+      }
+    },
+    close() {
+      over = true;
+      turn++;
+      stream?.abort();
+      asked.forEach((a) => a.abort());
+    },
+  };
+}
+
+export const sse: Transport = { name: 'sse', open: (context) => open(context, false) };
+export const polling: Transport = { name: 'polling', open: (context) => open(context, true) };
