@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the packages: esbuild for the code, tsc for the types (left out with --fast).
-// Members that begin with _ are private and get short names.
+// Members that begin with _ are private to an entry and get short names: no entry may use another's.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -8,13 +8,13 @@ import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 export const packages = {
-  js: ['index', 'outbox', 'shared', 'delta'],
+  js: ['index', 'fallback', 'outbox', 'shared', 'delta'],
   sockets: ['index'],
   react: ['index'],
 };
 
 const options = {
-  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/, sourcemap: true,
+  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/, sourcemap: 'external',
   legalComments: 'none', jsx: 'automatic', logLevel: 'warning',
 };
 for (const [name, entries] of Object.entries(packages)) {
@@ -25,7 +25,7 @@ for (const [name, entries] of Object.entries(packages)) {
       entryPoints: [`${here}${name}/src/${entry}.${suffix[0]}`],
       outfile: `${here}${name}/dist/${entry}.js`,
       // Another entry of the same package, and other packages, are imported and not copied.
-      external: ['react', 'react/*', '@tidewire/*', ...(entry === 'index' ? [] : ['./index.js'])],
+      external: ['react', 'react/*', '@tidewire/*', entry === 'index' ? './fallback.js' : './index.js'],
     });
   }
 }

@@ -12,31 +12,24 @@ export function bytesOf(data: unknown): Uint8Array | undefined {
 
 /** `<channel length><channel><event length><event><content>` */
 export function encodeBinary(channel: string, event: string, content: Uint8Array): Uint8Array {
-  const names = [encoder.encode(channel), encoder.encode(event)];
-  const out = new Uint8Array(2 + names[0]!.length + names[1]!.length + content.length);
-  let at = 0;
-  for (const name of names) {
-    out[at++] = name.length;
-    out.set(name, at);
-    at += name.length;
-  }
-  out.set(content, at);
+  const name = (text: string) => {
+    const bytes = encoder.encode(text);
+    return [bytes.length, ...bytes];
+  };
+  const head = [...name(channel), ...name(event)];
+  const out = new Uint8Array(head.length + content.length);
+  out.set(head);
+  out.set(content, head.length);
   return out;
 }
 
 /** The server's form has 8 bytes of big-endian offset before the content. */
 export function decodeBinary(bytes: Uint8Array): Frame {
   let at = 0;
-  const name = () => {
-    const end = at + 1 + bytes[at]!;
-    const text = decoder.decode(bytes.subarray(at + 1, end));
-    at = end;
-    return text;
-  };
+  const name = () => decoder.decode(bytes.subarray(at + 1, (at += 1 + bytes[at]!)));
   const channel = name();
   const event = name();
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const offset = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+  const offset = bytes.subarray(at, at + 8).reduce((sum, byte) => sum * 256 + byte, 0);
   return { type: 'message', channel, event, offset, content: bytes.slice(at + 8) };
 }
 

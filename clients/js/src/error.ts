@@ -26,4 +26,4 @@ export const CLOSED = 4410;
 export const UNAVAILABLE = 4503;
 
 export const errorOf = (frame: Frame): TidewireError =>
-  new TidewireError(frame.code ?? 4500, frame.message ?? 'Error', frame.hint, frame.retryable, frame.channel);
+  new TidewireError(frame.code, frame.message, frame.hint, frame.retryable, frame.channel);

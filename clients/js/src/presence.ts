@@ -6,9 +6,9 @@ import type { Frame, Member } from './types.js';
 
 /** What presence needs of its channel. */
 export interface PresencePort {
-  name: string;
-  watch(): void;
-  ask(frame: Frame): Promise<Frame | undefined>;
+  _name: string;
+  _watch(): void;
+  _ask(frame: Frame): Promise<Frame | undefined>;
 }
 
 type Wire = { key: string; metas?: unknown[] }[] | undefined;
@@ -23,14 +23,14 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
   }
 
   override on: Emitter<{ enter: Member<M>; update: Member<M>; leave: Member<M>; sync: Member<M>[] }>['on'] = (name, listener) => {
-    this._port.watch();
+    this._port._watch();
     return super.on(name, listener);
   };
 
   /** Be there, now and after every break. Default key: the identity's `sub`, else this connection. */
   async enter(meta?: M, key?: string): Promise<void> {
     this._mine.set(key, meta);
-    await this._port.ask({ type: 'track', channel: this._port.name, key, meta });
+    await this._port._ask({ type: 'track', channel: this._port._name, key, meta });
   }
 
   update(meta: M, key?: string): Promise<void> {
@@ -38,7 +38,7 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
   }
 
   async leave(key?: string): Promise<void> {
-    if (this._mine.delete(key)) await this._port.ask({ type: 'untrack', channel: this._port.name, key });
+    if (this._mine.delete(key)) await this._port._ask({ type: 'untrack', channel: this._port._name, key });
   }
 
   /** As known now; stays up to date while the channel is subscribed with presence. */
@@ -48,39 +48,34 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
 
   /** Ask the server. */
   async get(): Promise<Member<M>[]> {
-    const answer = await this._port.ask({ type: 'presence', channel: this._port.name });
+    const answer = await this._port._ask({ type: 'presence', channel: this._port._name });
     return answer?.state ?? this.members;
   }
 
   /** @internal What we stand for, to be said again. */
-  standing(): Frame[] {
-    return [...this._mine].map(([key, meta]) => ({ type: 'track', channel: this._port.name, key, meta }));
+  _standing(): Frame[] {
+    return [...this._mine].map(([key, meta]) => ({ type: 'track', channel: this._port._name, key, meta }));
   }
 
   /** @internal */
-  frame({ state, joins, leaves }: Frame): void {
+  _frame({ state, joins, leaves }: Frame): void {
     const before = this._members;
-    const now = new Map(state ? [] : before);
+    const now = (this._members = new Map(state ? [] : before));
+    const same = (a?: unknown, b?: unknown) => JSON.stringify(a) == JSON.stringify(b);
     for (const { key, metas = [] } of (leaves as Wire) ?? []) {
       const left = [...(now.get(key) ?? [])];
-      for (const meta of metas) {
-        const text = JSON.stringify(meta);
-        const at = left.findIndex((m) => JSON.stringify(m) == text);
-        if (at >= 0) left.splice(at, 1);
-      }
-      if (metas.length && left.length) now.set(key, left);
+      for (const meta of metas) left.splice(left.findIndex((m) => same(m, meta)) >>> 0, 1);
+      if (metas[0] && left[0]) now.set(key, left);
       else now.delete(key);
     }
     for (const { key, metas = [] } of (state as Wire) ?? (joins as Wire) ?? []) now.set(key, [...(now.get(key) ?? []), ...(metas as M[])]);
-    this._members = now;
-    const changed = new Set<string>([...before.keys(), ...now.keys()]);
-    for (const key of changed) {
-      const [old, metas] = [before.get(key), now.get(key)];
-      if (old === metas) continue;
-      if (!metas) this.emit('leave', { key, metas: old! });
-      else if (!old) this.emit('enter', { key, metas });
-      else if (JSON.stringify(old) != JSON.stringify(metas)) this.emit('update', { key, metas });
+    for (const key of new Set([...before.keys(), ...now.keys()])) {
+      const old = before.get(key);
+      const metas = now.get(key);
+      if (!metas) this._emit('leave', { key, metas: old! });
+      else if (!old) this._emit('enter', { key, metas });
+      else if (!same(old, metas)) this._emit('update', { key, metas });
     }
-    this.emit('sync', this.members);
+    this._emit('sync', this.members);
   }
 }

@@ -119,7 +119,7 @@ export interface Link {
 
 export interface Transport {
   readonly name: string;
-  open(context: LinkContext): Link;
+  open(context: LinkContext): Link | Promise<Link>;
 }
 
 /** A message that waits for its ack. */

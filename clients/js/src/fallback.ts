@@ -2,11 +2,37 @@
 // Frames over HTTP: down by SSE (read with fetch, so that a token can stand in a header and Node can
 // do it) or by long poll; up by POST and GET. The stream is opened for what the client stands for at
 // that moment (`standing()`, with positions), so a change of subscriptions is just another opening.
-import { TIMEOUT, TidewireError, UNAVAILABLE, errorOf } from './error.js';
+import { TidewireError } from './index.js';
 import { eventParser } from './sse.js';
 import type { Frame, Link, LinkContext, Transport } from './types.js';
 
+const TIMEOUT = 4408;
+const UNAVAILABLE = 4503;
+
 const POLL_MS = 25000;
+
+const refused = async (answer: Response) => {
+  const { code = answer.status < 500 ? 4400 + (answer.status % 100) : UNAVAILABLE, message = `HTTP ${answer.status}`, hint, retryable } =
+    await answer.json().catch(() => ({}));
+  return new TidewireError(code, message, hint, retryable);
+};
+
+/** One binary message, its bytes as they are. */
+export async function post(
+  send: typeof fetch, base: string, token: string | undefined, query: Record<string, string>, bytes: Uint8Array, id?: string,
+): Promise<Frame> {
+  const answer = await send(`${base}/api/publish?${new URLSearchParams(query)}`, {
+    method: 'POST',
+    body: bytes as Uint8Array<ArrayBuffer>,
+    headers: {
+      'content-type': 'application/octet-stream',
+      ...(id && { 'idempotency-key': id }),
+      ...(token && { authorization: `Bearer ${token}` }),
+    },
+  });
+  if (!answer.ok) throw await refused(answer);
+  return answer.json();
+}
 
 function open(context: LinkContext, poll: boolean): Link {
   const { base, fetch } = context;
@@ -27,11 +53,6 @@ function open(context: LinkContext, poll: boolean): Link {
     context.closed(code, error);
   };
   const headers = (more?: Record<string, string>) => ({ ...more, ...(token && { authorization: `Bearer ${token}` }) });
-
-  const refused = async (answer: Response) => {
-    const body = await answer.json().catch(() => ({}));
-    return errorOf({ code: answer.status < 500 ? 4400 + (answer.status % 100) : UNAVAILABLE, message: `HTTP ${answer.status}`, ...body });
-  };
 
   const hear = (frame: Frame, raw?: string) => {
     if (frame.type == 'connected') told = true;
