@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the packages: esbuild for the code, tsc for the types (left out with --fast).
-// Members that begin with _ are private to an entry and get short names: no entry may use another's.
+// Members that begin with _ are private to an entry and get short names; the few that another entry of
+// the same package uses have fixed ones.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +15,8 @@ export const packages = {
 };
 
 const options = {
-  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/, sourcemap: 'external',
+  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/,
+  mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d' }, sourcemap: 'external',
   legalComments: 'none', jsx: 'automatic', logLevel: 'warning',
 };
 for (const [name, entries] of Object.entries(packages)) {

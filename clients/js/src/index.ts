@@ -4,7 +4,7 @@ export { backoff } from './backoff.js';
 export type { Channel } from './channel.js';
 export type { ChannelEvents } from './channel.js';
 export { Client, createClient } from './client.js';
-export type { Connection } from './connection.js';
+export { Connection } from './connection.js';
 export type { Emitter } from './emitter.js';
 export { TidewireError } from './error.js';
 export type { Failed, Outbox } from './queue.js';
