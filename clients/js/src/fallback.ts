@@ -63,10 +63,11 @@ function open(context: LinkContext, poll: boolean): Link {
   const address = () => {
     const query = new URLSearchParams({ frames: '1' });
     const since: string[] = [];
-    const track: Record<string, unknown> = {};
     for (const frame of context.standing()) {
-      if (frame.type == 'track') track[frame.channel] = { key: frame.key, meta: frame.meta };
-      if (frame.type != 'subscribe') continue;
+      if (frame.type == 'track') {
+        query.append('track', JSON.stringify({ channel: frame.channel, key: frame.key, meta: frame.meta }));
+        continue;
+      }
       for (const channel of frame.channels) {
         const position = frame.since?.[channel];
         query.append('channel', channel);
@@ -77,7 +78,6 @@ function open(context: LinkContext, poll: boolean): Link {
       if (frame.filter) query.set('filter', frame.filter);
     }
     if (since.some(Boolean)) query.set(poll ? 'cursor' : 'since', since.join('~'));
-    if (Object.keys(track).length) query.set('track', JSON.stringify(track));
     if (poll) {
       query.set('batch', '1');
       // The first answer shall come at once: it tells that the way is free.

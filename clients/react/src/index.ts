@@ -1,1 +1,12 @@
-export {};
+// SPDX-License-Identifier: Apache-2.0
+// @tidewire/react: what applications import.
+export { TidewireProvider, useClient, useConnection } from './context.js';
+export type { ConnectionStatus, ProviderProps } from './context.js';
+export {
+  mergeMessages, useBroadcast, useChannel, useLostConnection, useMessages, useOptimistic, usePresence, useTyping, useTypingIndicator,
+} from './hooks.js';
+export type { Handlers, Messages, MessagesOptions, OptimisticItem, PresenceState, TypingOptions } from './hooks.js';
+export { useChatMessages, useRealTimeData, useRealtimeMessages, useSocket } from './guide.js';
+export type { ChatMessage, RoomMessage, Row, User } from './guide.js';
+export { rest, useTable } from './table.js';
+export type { TableOptions } from './table.js';
