@@ -110,7 +110,8 @@ TW_API int tw_server_run(tw_server *s);
 /* Runs on loop 0 when the server is ready; before tw_server_start or _run. */
 TW_API void tw_server_on_ready(tw_server *s, void (*fn)(tw_server *s, void *arg), void *arg);
 /* Tells clients to come back, spread over drain_ms, then ends. After tw_server_start it returns
- * when all is over; during tw_server_run it returns at once and tw_server_run ends (not to be called after that). */
+ * when all is over; during tw_server_run it returns at once and tw_server_run ends (not to be
+ * called after that). */
 TW_API void tw_server_stop(tw_server *s, uint64_t drain_ms);
 /* Reads file and environment anew; what can change without a restart does. With a problem
  * nothing changes (the log says why). */
