@@ -44,6 +44,11 @@ void server_each_loop(struct tw_server *s, void (*fn)(struct loop *l, struct tw_
         send_errand(s, loops_at(s->loops, i), fn);
 }
 
+struct tw_server *server_of(struct loop *l)
+{
+    return ((struct server_loop *)loop_slot(l, LOOP_SLOT_SERVER))->server;
+}
+
 /* ---- making ------------------------------------------------------------------------------ */
 
 tw_server *tw_server_new(tw_config *c)
@@ -133,6 +138,7 @@ static void drop_rooms(struct tw_server *s)
     http_server_free(&s->http);
     http_server_free(&s->operators);
     loops_free(&s->loops);
+    mem_free(s->homes);
     mem_free(s->channels);
     s->channels = NULL;
     tls_context_free(&s->tls);
@@ -157,7 +163,7 @@ void tw_server_free(tw_server *s)
 
 static void on_watchdog(struct loop *l, struct timer *t)
 {
-    struct tw_server *s = loop_slot(l, LOOP_SLOT_SERVER);
+    struct tw_server *s = server_of(l);
     notify_send("WATCHDOG=1");
     timer_set(l, t, s->watchdog_ms, on_watchdog);
 }
@@ -187,8 +193,11 @@ static int server_open(struct tw_server *s)
     if (err)
         return err;
     make_rooms(s);
-    for (unsigned i = 0; i < loops_count(s->loops); i++)
-        loop_slot_set(loops_at(s->loops, i), LOOP_SLOT_SERVER, s);
+    s->homes = mem_new(loops_count(s->loops) * sizeof(*s->homes));
+    for (unsigned i = 0; i < loops_count(s->loops); i++) {
+        s->homes[i].server = s;
+        loop_slot_set(loops_at(s->loops, i), LOOP_SLOT_SERVER, &s->homes[i]);
+    }
     err = listeners_open(s);
     if (err) {
         drop_rooms(s);

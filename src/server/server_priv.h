@@ -16,6 +16,14 @@
 
 enum server_state { SERVER_NEW, SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
 
+/* What one loop knows of it; in LOOP_SLOT_SERVER. */
+struct server_loop {
+    struct tw_server *server;
+    struct timer drain;
+    uint64_t drain_began_ms, drain_spread_ms;
+    size_t drain_told;
+};
+
 struct tw_server {
     enum server_state state;
     struct tw_config *source; /* to do it again on reload */
@@ -25,6 +33,7 @@ struct tw_server {
     struct rules *rules;
 
     struct loops *loops;
+    struct server_loop *homes; /* one per loop */
     struct http_server *http;
     struct http_server *operators; /* metrics.listen; NULL = none */
     struct tls_context *tls;
@@ -44,8 +53,8 @@ struct tw_server {
     void (*on_ready)(struct tw_server *s, void *arg);
     void *on_ready_arg;
 
-    struct timer drain_timer; /* loop 0 */
-    uint64_t drain_until_ms, spread_ms;
+    struct timer end_timer; /* loop 0 */
+    uint64_t end_ms, spread_ms;
     struct timer watchdog;
     uint64_t watchdog_ms;
     struct worker_lane *lane; /* reads files for a reload */
@@ -56,12 +65,13 @@ struct tw_server {
  * what is its own. */
 void server_each_loop(struct tw_server *s, void (*fn)(struct loop *l, struct tw_server *s));
 /* 0, or E_UNAVAILABLE with s->problem: somebody else has the address, or it is not ours. */
+struct tw_server *server_of(struct loop *l);
 int listeners_open(struct tw_server *s);
 void listeners_close(struct tw_server *s);
 
-/* On loop 0. Clients are told to come back, spread over spread_ms; the loops stop when nobody is
- * left, or then. A second call stops them at once. */
-void drain_begin(struct tw_server *s, uint64_t spread_ms);
+/* On loop 0. Clients are told to come back, spread over the time; the loops stop when nobody is
+ * left, or after drain_ms. A second call stops them at once. */
+void drain_begin(struct tw_server *s, uint64_t drain_ms);
 /* On loop 0. */
 void reload_begin(struct tw_server *s);
 /* On loop 0: the state of all loops to the log. */

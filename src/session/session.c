@@ -342,16 +342,24 @@ void session_confirm(struct session *s)
 
 /* ---- all of a loop ----------------------------------------------------------------------- */
 
-void session_drain(struct loop *l, uint64_t spread_ms)
+size_t session_drain(struct loop *l, size_t most, uint64_t within_ms)
 {
     struct session_home *home = session_home_of(l);
+    size_t left = 0;
     for (struct list *at = home->sessions.next, *next; at != &home->sessions; at = next) {
         next = at->next;
         struct session *s = LIST_OF(at, struct session, link);
-        uint64_t in_ms = spread_ms ? loop_random_u64(l) % spread_ms : 0;
-        if (s->state == SESSION_OPEN && s->ops->reconnect)
-            s->ops->reconnect(s, in_ms);
+        if (s->state != SESSION_OPEN || !s->ops->reconnect || !s->outlet || s->is_told)
+            continue;
+        if (most == 0) {
+            left++;
+            continue;
+        }
+        most--;
+        s->is_told = true;
+        s->ops->reconnect(s, within_ms ? loop_random_u64(l) % within_ms : 0);
     }
+    return left;
 }
 
 void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void *arg)

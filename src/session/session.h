@@ -225,8 +225,9 @@ void session_unsubscribe(struct session *s, struct session_sub *ss);
 void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_kind kind);
 /* By id, on this loop; NULL when it is gone. */
 struct session *session_find(struct loop *l, uint64_t id);
-/* All sessions of this loop: a drain tells each to come back within spread_ms. */
-void session_drain(struct loop *l, uint64_t spread_ms);
+/* A drain: tells at most `most` sessions of this loop that have a connection, and have not been
+ * told, to come back after a random time up to within_ms. Returns how many are left to tell. */
+size_t session_drain(struct loop *l, size_t most, uint64_t within_ms);
 size_t session_count(struct loop *l);
 void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void *arg);
 

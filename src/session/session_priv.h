@@ -62,7 +62,7 @@ struct session {
     uint32_t subs_count;
     uint16_t tracked_count;
     uint8_t state;
-    bool keeps_positions, exact_frames, is_warned, needs_token;
+    bool keeps_positions, exact_frames, is_warned, needs_token, is_told;
     char name[17];
 };
 
