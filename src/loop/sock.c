@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+enum { LAST_READS = 16 };
+
 static bool may_become(enum sock_state from, enum sock_state to)
 {
     switch (from) {
@@ -124,14 +126,19 @@ void sock_die(struct sock *s, int err)
     list_push(&s->loop->graveyard, &s->queue);
 }
 
+/* Unread bytes would turn our end into a reset. */
+static void end_quietly(struct sock *s, int err)
+{
+    for (int i = 0; i < LAST_READS && s->readable && !s->eof; i++)
+        s->readable = recv(s->watch.fd, s->loop->rx, READ_BYTES, 0) == READ_BYTES;
+    sock_die(s, err);
+}
+
 static void on_linger_end(struct loop *l, struct timer *t)
 {
     struct sock *s = LIST_OF(t, struct sock_extra, timer)->sock;
     (void)l;
-    if (s->readable && !s->eof) /* unread bytes would turn our end into a reset */
-        while (recv(s->watch.fd, s->loop->rx, READ_BYTES, 0) == READ_BYTES)
-            ;
-    sock_die(s, sock_out_is_empty(s) ? s->err : E_TIMEOUT);
+    end_quietly(s, sock_out_is_empty(s) ? s->err : E_TIMEOUT);
 }
 
 void sock_close(struct sock *s, uint64_t linger_ms)
@@ -141,13 +148,16 @@ void sock_close(struct sock *s, uint64_t linger_ms)
     sock_set_state(s, SOCK_FLUSHING);
     if (!s->in_input)
         sock_keep(s, NULL, 0);
-    timer_set(s->loop, &sock_need_extra(s)->timer, linger_ms, on_linger_end);
+    s->brief = linger_ms == 0;
+    if (!s->brief)
+        timer_set(s->loop, &sock_need_extra(s)->timer, linger_ms, on_linger_end);
     flush_mark(s);
     if (s->readable)
         sock_wake(s);
 }
 
-static void begin_linger(struct sock *s)
+/* The queue is empty: TLS says goodbye, then our side is shut. */
+static void finish_output(struct sock *s)
 {
     if (tls_of(s)) {
         tls_close_notify(s);
@@ -156,30 +166,34 @@ static void begin_linger(struct sock *s)
             return;
         }
     }
-    if (s->eof) {
-        sock_die(s, s->err);
+    if (s->eof || s->brief) {
+        end_quietly(s, s->err);
         return;
     }
     shutdown(s->watch.fd, SHUT_WR);
     sock_set_state(s, SOCK_LINGERING);
 }
 
-void sock_progress(struct sock *s)
+static void tell_drained(struct sock *s)
 {
     size_t unsent = sock_unsent(s);
-    if (s->state == SOCK_FLUSHING && sock_out_is_empty(s)) {
-        begin_linger(s);
-        return;
-    }
     if (!s->full) {
         s->full = unsent > 0;
-        return;
+    } else if (unsent < OUT_LOW_BYTES) {
+        s->full = false;
+        if (s->ops && s->ops->on_drained)
+            s->ops->on_drained(s);
     }
-    if (unsent >= OUT_LOW_BYTES)
-        return;
-    s->full = false;
-    if (s->state == SOCK_OPEN && s->ops && s->ops->on_drained)
-        s->ops->on_drained(s);
+}
+
+void sock_progress(struct sock *s)
+{
+    if (s->state == SOCK_OPEN)
+        tell_drained(s);
+    else if (s->state == SOCK_FLUSHING && sock_out_is_empty(s))
+        finish_output(s);
+    else if (s->state == SOCK_FLUSHING && s->brief && !s->writable)
+        end_quietly(s, E_TIMEOUT);
 }
 
 void sock_abort(struct sock *s, int err)

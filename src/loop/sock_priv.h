@@ -65,6 +65,7 @@ struct sock {
     bool full : 1;         /* a flush left something: on_drained is owed */
     bool tail_private : 1; /* the last range's segment is ours alone: may be appended to */
     bool in_input : 1;     /* on_input is running: the stash is in its hands */
+    bool brief : 1;        /* closing without linger: one attempt to write, then the end */
     bool moved : 1;        /* dead, but its descriptor lives on another loop */
     bool active : 1;       /* we connected: the kernel counts our SYN as acknowledged */
     bool eof : 1;          /* the peer's stream has been read to its end */

@@ -121,7 +121,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static bool fail(char *err, size_t err_size, const char *what, const char *file)
+static bool say(char *err, size_t err_size, const char *what, const char *file)
 {
     unsigned long e = ERR_peek_error();
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
@@ -134,11 +134,11 @@ static bool load(SSL_CTX *ctx, const struct tls_context *t, char *err, size_t er
 {
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ctx, t->cert_file) != 1)
-        return fail(err, err_size, "certificate", t->cert_file);
+        return say(err, err_size, "certificate", t->cert_file);
     if (SSL_CTX_use_PrivateKey_file(ctx, t->key_file, SSL_FILETYPE_PEM) != 1)
-        return fail(err, err_size, "private key", t->key_file);
+        return say(err, err_size, "private key", t->key_file);
     if (SSL_CTX_check_private_key(ctx) != 1)
-        return fail(err, err_size, "private key", t->key_file);
+        return say(err, err_size, "private key", t->key_file);
     return true;
 }
 
