@@ -121,6 +121,12 @@ static void ask_backend(struct loop *l, void *arg)
     snprintf(backend, sizeof(backend), "%s", flush_backend(l));
 }
 
+static void ask_count(struct loop *l, void *arg)
+{
+    (void)l;
+    *(int *)arg = peers_count;
+}
+
 static void check_streams(void)
 {
     struct rig r;
@@ -142,13 +148,8 @@ static void check_streams(void)
     for (int i = 0; i < PEERS; i++) { /* one after the other: accepted in this order */
         readers[i] = (struct reader){
             .fd = client_connect(r.port), .index = i, .want = n[i % 2], .expected = want[i % 2]};
-        for (int k = 0; k < 5000; k++) {
-            int count;
-            rig_on_loop(&r, 0, ask_backend, NULL);
-            count = peers_count;
-            if (count > i)
-                break;
-        }
+        for (int count = 0; count <= i;)
+            rig_on_loop(&r, 0, ask_count, &count);
     }
     for (int i = 0; i < PEERS; i++)
         pthread_create(&threads[i], NULL, read_stream, &readers[i]);
