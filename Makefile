@@ -11,9 +11,10 @@ VARIANT ?= release
 CC ?= cc
 B ?= build/$(VARIANT)
 PREFIX ?= /usr/local
+SILENT := $(findstring s,$(firstword -$(filter-out --%,$(MAKEFLAGS))))
 ifeq ($(V),)
 Q := @
-say = @echo "  $(1)  $(2)";
+say = $(if $(SILENT),@,@echo "  $(1)  $(2)";)
 else
 say =
 endif

@@ -80,26 +80,28 @@ void buf_add_i64(struct buf *b, int64_t v)
     buf_add(b, text, sign + num_put_u64(text + sign, sign ? 0 - (uint64_t)v : (uint64_t)v));
 }
 
+/* The NUL that vsnprintf writes must not need room in the buffer: a text of exactly `max` bytes
+ * fits. So the text is made beside it, on the stack when it is short. */
 void buf_printf(struct buf *b, const char *format, ...)
 {
+    char brief[256], *text = brief;
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(brief, sizeof(brief), format, args);
     va_end(args);
     CHECK(n >= 0);
-    /* vsnprintf writes a NUL too: it goes to a place of its own, so that a text of exactly
-     * `max` bytes fits. */
-    if (n > 0 && buf_reserve(b, (size_t)n)) {
-        char *text = mem_try((size_t)n + 1);
-        b->failed = !text;
-        if (text) {
+    if ((size_t)n >= sizeof(brief) && buf_reserve(b, (size_t)n)) {
+        text = mem_try((size_t)n + 1);
+        if (text)
             vsnprintf(text, (size_t)n + 1, format, again);
-            buf_add(b, text, (size_t)n);
-        }
-        mem_free(text);
+        b->failed = !text;
     }
     va_end(again);
+    if (!b->failed)
+        buf_add(b, text, (size_t)n);
+    if (text != brief)
+        mem_free(text);
 }
 
 void buf_shift(struct buf *b, size_t n)

@@ -80,11 +80,28 @@ TEST(without_memory_it_keeps_what_it_has)
     assert_false(buf_reserve(&b, 1));
     buf_clear(&b);
     mem_fail_at(1, 1);
-    buf_printf(&b, "%d", 5);
+    buf_printf(&b, "%*d", 300, 5);
     assert_true(b.failed);
     assert_int_equal(b.n, 0);
     mem_fail_at(0, 0);
     buf_free(&b);
+}
+
+TEST(printf_takes_texts_of_any_length)
+{
+    for (int n = 250; n < 260; n++) { /* around the size of the space on the stack */
+        struct buf b = {.max = (size_t)n};
+        buf_printf(&b, "%*d", n, 7);
+        assert_false(b.failed);
+        assert_int_equal(b.n, n);
+        assert_int_equal(b.p[n - 1], '7');
+        buf_printf(&b, "%s", "");
+        assert_false(b.failed);
+        buf_printf(&b, "%*d", 300, 7);
+        assert_true(b.failed);
+        assert_int_equal(b.n, n);
+        buf_free(&b);
+    }
 }
 
 TEST(sizes_that_overflow_fail)
