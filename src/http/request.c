@@ -8,25 +8,33 @@ struct str http_header(const struct http_request *req, const char *name)
     return http1_header_get(req->headers, req->headers_count, name);
 }
 
+/* "?flag" has the value "", which is not the same as no flag. */
+static struct str found(int result, struct str value)
+{
+    if (result <= 0)
+        return STR_NONE;
+    return value.p ? value : STR("");
+}
+
 struct str http_query_at(struct http_request *req, const char *name, size_t index)
 {
-    struct str value;
-    int found = url_query_at(req->arena, req->query, name, index, &value);
-    return found > 0 ? value : STR_NONE;
+    struct str value = STR_NONE;
+    int result = url_query_at(req->arena, req->query, name, index, &value);
+    return found(result, value);
 }
 
 struct str http_query(struct http_request *req, const char *name)
 {
-    struct str value;
-    int found = url_query_first(req->arena, req->query, name, &value);
-    return found > 0 ? value : STR_NONE;
+    struct str value = STR_NONE;
+    int result = url_query_first(req->arena, req->query, name, &value);
+    return found(result, value);
 }
 
 struct str http_query_last(struct http_request *req, const char *name)
 {
-    struct str value;
-    int found = url_query_last(req->arena, req->query, name, &value);
-    return found > 0 ? value : STR_NONE;
+    struct str value = STR_NONE;
+    int result = url_query_last(req->arena, req->query, name, &value);
+    return found(result, value);
 }
 
 /* A client may send several Cookie headers (RFC 9113 does). */

@@ -50,7 +50,7 @@ static bool has_it(const struct http_request *req, struct str tag)
         struct str one = str_trim(str_cut(&list, ','));
         if (str_starts(one, STR("W/")))
             one = str_skip(one, 2);
-        if (str_is(one, "*") || (one.n > 1 && str_eq(strip_quotes(one), tag)))
+        if (str_is(one, "*") || str_eq(one, tag))
             return true;
     }
     return false;
@@ -70,7 +70,7 @@ void static_serve(struct exchange *x)
     http_add_header(req, "Cache-Control", STR("no-cache"));
     if (x->file->gzip || x->file->brotli)
         http_add_header(req, "Vary", STR("Accept-Encoding"));
-    bool known = has_it(req, strip_quotes(buf_str(&tag)));
+    bool known = has_it(req, buf_str(&tag));
     buf_free(&tag);
     if (known) {
         http_reply(req, 304, NULL, STR_NONE);
