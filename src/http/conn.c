@@ -26,7 +26,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
-enum { DISCARD_BYTES_MAX = 65536, LAST_CALL_MS = 50 };
+enum { DISCARD_BYTES_MAX = 65536, LAST_CALL_MS = 50, PROGRESS_BYTES_MIN = 32768 };
 
 static bool may_become(enum http_state from, enum http_state to)
 {
@@ -65,13 +65,27 @@ void conn_end(struct http_conn *c)
 
 /* ---- deadlines ----------------------------------------------------------------------- */
 
+static void set_deadline(struct http_conn *c, uint64_t ms);
+
+/* Idle, but the last answer is still on its way to a peer that keeps reading. */
+static bool is_downloading(struct http_conn *c)
+{
+    uint64_t taken = sock_position(c->sock) - sock_unsent(c->sock);
+    bool moving = !sock_is_drained(c->sock) && taken >= c->taken_seen + PROGRESS_BYTES_MIN;
+    c->taken_seen = taken;
+    return moving;
+}
+
 static void on_deadline(struct loop *l, struct timer *t)
 {
     struct http_conn *c = LIST_OF(t, struct http_conn, timer);
     (void)l;
     switch (c->state) {
     case HTTP_IDLE:
-        conn_end(c);
+        if (is_downloading(c))
+            set_deadline(c, c->server->config.keepalive_ms);
+        else
+            conn_end(c);
         break;
     case HTTP_READING_HEAD:
         response_refuse(c, E_TIMEOUT, "The request head took too long.");
@@ -278,8 +292,7 @@ static size_t feed_body(struct http_conn *c, struct str in)
 
 static bool reads(const struct http_conn *c)
 {
-    return c->state == HTTP_IDLE || c->state == HTTP_READING_HEAD ||
-           c->state == HTTP_READING_BODY;
+    return c->state == HTTP_IDLE || c->state == HTTP_READING_HEAD || c->state == HTTP_READING_BODY;
 }
 
 static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)

@@ -25,8 +25,8 @@ static bool is_own(const struct http_request *req, struct str origin)
         return false;
     struct str host = exchange_of(req)->head.host;
     origin = str_skip(origin, https ? 8 : 7);
-    return host.n > 0 && str_eq_nocase(without_default_port(origin, https),
-                                       without_default_port(host, https));
+    return host.n > 0 &&
+           str_eq_nocase(without_default_port(origin, https), without_default_port(host, https));
 }
 
 static enum cors check(const struct http_request *req, struct str origin)
@@ -64,8 +64,7 @@ static bool add_origin(const struct http_request *req, struct str origin, unsign
     enum cors answer = origin.p ? check(req, origin) : CORS_NO;
     if (answer == CORS_NO)
         return false;
-    http1_add_header(head, "Access-Control-Allow-Origin",
-                     answer == CORS_ANY ? STR("*") : origin);
+    http1_add_header(head, "Access-Control-Allow-Origin", answer == CORS_ANY ? STR("*") : origin);
     if (answer == CORS_EXACT)
         http1_add_header(head, "Access-Control-Allow-Credentials", STR("true"));
     return true;

@@ -24,7 +24,8 @@ static struct str *copy_list(struct arena *a, const struct str *list, size_t cou
 static void read_proxies(struct http_server *hs)
 {
     struct http_config *config = &hs->config;
-    hs->proxies = arena_alloc(&hs->boot, (config->trusted_proxies_count + 1) * sizeof(*hs->proxies));
+    hs->proxies =
+        arena_alloc(&hs->boot, (config->trusted_proxies_count + 1) * sizeof(*hs->proxies));
     CHECK(hs->proxies);
     for (size_t i = 0; i < config->trusted_proxies_count; i++) {
         struct str text = config->trusted_proxies[i];

@@ -38,7 +38,7 @@ struct http_request {
     const struct http1_header *headers;
     size_t headers_count;
     struct str body;
-    int version_minor; /* HTTP/1.x */
+    int version_minor;   /* HTTP/1.x */
     struct arena *arena; /* lives until the answer is finished */
     void *route_arg;
     /* For the handler's own use until it has answered. */
@@ -48,8 +48,8 @@ struct http_request {
 
 /* Value of the first header of that name (any case), or STR_NONE. */
 struct str http_header(const struct http_request *req, const char *name);
-/* Decoded value of a query parameter, or STR_NONE; the n-th of that name with _at. Last wins
- * for http_query when `last`. Values are in req->arena. */
+/* Decoded value of a query parameter ("" for a name alone), or STR_NONE; the n-th of that name with
+ * _at. Last wins for http_query when `last`. Values are in req->arena. */
 struct str http_query(struct http_request *req, const char *name);
 struct str http_query_at(struct http_request *req, const char *name, size_t index);
 struct str http_query_last(struct http_request *req, const char *name);
@@ -88,8 +88,8 @@ void http_stream_on_drained(struct http_request *req, void (*fn)(struct http_req
 /* Upgrade: the connection leaves HTTP. `head` (e.g. the 101 answer) is sent, the sock gets the
  * new owner, unread bytes are presented to its on_input. The request (and its arena) is freed
  * at the end of the turn. Returns the sock. */
-struct sock *http_take_over(struct http_request *req, struct str head,
-                            const struct sock_ops *ops, void *owner);
+struct sock *http_take_over(struct http_request *req, struct str head, const struct sock_ops *ops,
+                            void *owner);
 /* Hands the whole request to another loop, where it is routed anew (a session that lives
  * there). The request must not be touched afterwards. */
 void http_move(struct http_request *req, struct loop *to);
@@ -97,21 +97,21 @@ void http_move(struct http_request *req, struct loop *to);
 /* ---- routes and server --------------------------------------------------------------- */
 typedef void (*http_handler)(struct http_request *req);
 enum http_route_flags {
-    HTTP_ROUTE_PREFIX = 1,      /* path or anything below it */
-    HTTP_ROUTE_ANY_METHOD = 2,  /* the handler looks at the method itself (OPTIONS included) */
-    HTTP_ROUTE_OWN_CORS = 4,    /* the handler writes CORS headers itself */
-    HTTP_ROUTE_OPEN_CORS = 8,   /* any origin, without credentials */
+    HTTP_ROUTE_PREFIX = 1,     /* path or anything below it */
+    HTTP_ROUTE_ANY_METHOD = 2, /* the handler looks at the method itself (OPTIONS included) */
+    HTTP_ROUTE_OWN_CORS = 4,   /* the handler writes CORS headers itself */
+    HTTP_ROUTE_OPEN_CORS = 8,  /* any origin, without credentials */
 };
 struct http_config {
-    size_t head_bytes_max;    /* 16 KiB */
-    size_t target_bytes_max;  /* 8 KiB */
-    size_t headers_max;       /* 100 */
-    size_t body_bytes_max;    /* default for routes, 1 MiB */
-    uint64_t head_ms_max;     /* absolute deadline for a head, 10 s */
-    uint64_t body_ms_max;     /* absolute deadline for a body, 30 s */
-    uint64_t keepalive_ms;    /* idle between requests, 75 s */
+    size_t head_bytes_max;        /* 16 KiB */
+    size_t target_bytes_max;      /* 8 KiB */
+    size_t headers_max;           /* 100 */
+    size_t body_bytes_max;        /* default for routes, 1 MiB */
+    uint64_t head_ms_max;         /* absolute deadline for a head, 10 s */
+    uint64_t body_ms_max;         /* absolute deadline for a body, 30 s */
+    uint64_t keepalive_ms;        /* idle between requests, 75 s */
     size_t requests_per_conn_max; /* 0 = no limit */
-    struct str *origins;      /* allow-list: exact origins, "*", or patterns with '*' */
+    struct str *origins;          /* allow-list: exact origins, "*", or patterns with '*' */
     size_t origins_count;
     struct str *trusted_proxies;
     size_t trusted_proxies_count;
@@ -122,6 +122,8 @@ struct http_server *http_server_new(const struct http_config *config);
 /* methods: bit set of 1 << HTTP_GET ... (HEAD comes with GET); body_max 0 = the default. */
 void http_route(struct http_server *hs, const char *path, unsigned methods, unsigned flags,
                 size_t body_max, http_handler handler, void *arg);
+/* A complete 503 for sock_listen_config.busy_answer. */
+struct str http_busy_answer(void);
 /* Gives an accepted connection to HTTP. */
 void http_accept(struct http_server *hs, struct sock *s);
 /* Answers with Connection: close from now on and closes idle connections. */

@@ -14,7 +14,7 @@
 enum {
     GZIP_BYTES_MIN = 1024,
     GZIP_BYTES_MAX = 1 << 20,   /* larger ones would hold up the loop */
-    LINGER_MS = 2000,           /* for the peer to read the last answer */
+    LINGER_MS = 5000,           /* without progress, for the peer to read the last answer */
     HALF_CLOSED_MS = 1000,      /* a peer that sent FIN may still wait for a quick answer */
     OUT_BYTES_MAX = 256 * 1024, /* answers not taken yet: no further request is read */
     SPARE_MAX = 16,             /* exchanges kept per loop */
@@ -44,8 +44,8 @@ struct http_loop {
     uint64_t date_s;
     char date[32];
     size_t date_n;
-    struct buf head;    /* the answer's head (and small body) under construction */
-    struct buf packed;  /* its compressed body */
+    struct buf head;   /* the answer's head (and small body) under construction */
+    struct buf packed; /* its compressed body */
     struct deflate_writer *gzip;
     struct http1_header *room; /* headers of a head that arrives whole */
     struct exchange *spare;
@@ -88,10 +88,11 @@ struct http_conn {
     struct http_loop *home;
     struct sock *sock;
     struct list link;
-    struct timer timer; /* one absolute deadline, by state */
+    struct timer timer;    /* one absolute deadline, by state */
     struct turn_task task; /* waits for output to leave, or for its own end */
     struct exchange *x;
     struct feed *feed;
+    uint64_t taken_seen; /* of our output, at the last deadline */
     uint32_t requests;
     enum http_state state : 8;
     bool half_closed : 1; /* the peer has sent FIN */

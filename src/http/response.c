@@ -177,6 +177,12 @@ void response_refuse(struct http_conn *c, int err, const char *detail)
     conn_end(c);
 }
 
+struct str http_busy_answer(void)
+{
+    return STR("HTTP/1.1 503 Service Unavailable\r\nServer: tidewire\r\nRetry-After: 1\r\n"
+               "Content-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
 /* ---- streams -------------------------------------------------------------------------- */
 
 void http_stream_begin(struct http_request *req, int status, const char *content_type)

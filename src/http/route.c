@@ -8,8 +8,8 @@
 
 /* What an unknown path would take: a page must be allowed to ask before it can see the 404. */
 enum {
-    METHODS_ANY = 1 << HTTP_GET | 1 << HTTP_POST | 1 << HTTP_PUT | 1 << HTTP_PATCH |
-                  1 << HTTP_DELETE
+    METHODS_ANY =
+        1 << HTTP_GET | 1 << HTTP_POST | 1 << HTTP_PUT | 1 << HTTP_PATCH | 1 << HTTP_DELETE
 };
 
 static const char *const method_names[] = {"GET",   "HEAD",   "POST",    "PUT",
@@ -50,8 +50,8 @@ static void add_prefix(struct http_server *hs, struct route *r)
             return;
         }
     }
-    hs->prefix = mem_grow(hs->prefix, &hs->prefix_capacity, hs->prefix_count + 1,
-                          sizeof(hs->prefix[0]));
+    hs->prefix =
+        mem_grow(hs->prefix, &hs->prefix_capacity, hs->prefix_count + 1, sizeof(hs->prefix[0]));
     size_t at = hs->prefix_count++;
     while (at > 0 && hs->prefix[at - 1]->path.n < r->path.n) {
         hs->prefix[at] = hs->prefix[at - 1];

@@ -44,7 +44,7 @@ static void stop_trying(struct connect *c)
 
 static void tell(struct connect *c, struct sock *s, int err)
 {
-    void (*ready)(struct sock *s, int err, void *arg) = c->ready;
+    void (*ready)(struct sock * s, int err, void *arg) = c->ready;
     c->ready = NULL;
     timer_stop(&c->timer);
     list_drop(&c->link);

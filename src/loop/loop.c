@@ -190,8 +190,8 @@ static bool has_work(struct loop *l)
     for (int i = 0; i < TURN_STAGE_COUNT; i++)
         if (!list_is_empty(&l->stages[i]))
             return true;
-    return !list_is_empty(&l->readable) || !list_is_empty(&l->graveyard) ||
-           l->flush.count > 0 || !mailbox_is_empty(&l->box);
+    return !list_is_empty(&l->readable) || !list_is_empty(&l->graveyard) || l->flush.count > 0 ||
+           !mailbox_is_empty(&l->box);
 }
 
 static void on_timer(uv_timer_t *t)

@@ -13,12 +13,12 @@
 #include <uv.h>
 
 enum {
-    READ_BYTES = 65536,        /* one read of one connection and turn */
-    STASH_SMALL = 32768,       /* unused input up to this is copied in front of the next read */
-    RECORD_BYTES = 17408,      /* a TLS record that OpenSSL may still hold when a read begins */
+    READ_BYTES = 65536,   /* one read of one connection and turn */
+    STASH_SMALL = 32768,  /* unused input up to this is copied in front of the next read */
+    RECORD_BYTES = 17408, /* a TLS record that OpenSSL may still hold when a read begins */
     RX_BYTES = STASH_SMALL + READ_BYTES + RECORD_BYTES,
-    EVENTS_MAX = 512,          /* readiness taken from the kernel at once */
-    WHEEL_LEVELS = 5,          /* 256^5 ms = 34 years */
+    EVENTS_MAX = 512, /* readiness taken from the kernel at once */
+    WHEEL_LEVELS = 5, /* 256^5 ms = 34 years */
     WHEEL_SLOTS = 256,
     SEGMENT_CLASSES = 3,
 };

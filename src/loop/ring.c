@@ -45,8 +45,8 @@ static bool setup(struct ring *r, unsigned flags)
 bool flush_ring_open(struct ring **ring)
 {
     struct ring *r = mem_new(sizeof(*r));
-    unsigned best = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
-                    IORING_SETUP_DEFER_TASKRUN;
+    unsigned best =
+        IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
     if (!setup(r, best) && !setup(r, IORING_SETUP_SUBMIT_ALL)) {
         mem_free(r);
         return false;

@@ -134,11 +134,25 @@ static void end_quietly(struct sock *s, int err)
     sock_die(s, err);
 }
 
+/* A slow reader that takes something each time is not cut in the middle of its answer. */
 static void on_linger_end(struct loop *l, struct timer *t)
 {
-    struct sock *s = LIST_OF(t, struct sock_extra, timer)->sock;
-    (void)l;
+    struct sock_extra *extra = LIST_OF(t, struct sock_extra, timer);
+    struct sock *s = extra->sock;
+    if (s->taken != extra->taken_seen) {
+        extra->taken_seen = s->taken;
+        timer_set(l, t, extra->linger_ms, on_linger_end);
+        return;
+    }
     end_quietly(s, sock_out_is_empty(s) ? s->err : E_TIMEOUT);
+}
+
+static void set_linger(struct sock *s, uint64_t linger_ms)
+{
+    struct sock_extra *extra = sock_need_extra(s);
+    extra->linger_ms = linger_ms;
+    extra->taken_seen = s->taken;
+    timer_set(s->loop, &extra->timer, linger_ms, on_linger_end);
 }
 
 void sock_close(struct sock *s, uint64_t linger_ms)
@@ -150,7 +164,7 @@ void sock_close(struct sock *s, uint64_t linger_ms)
         sock_keep(s, NULL, 0);
     s->brief = linger_ms == 0;
     if (!s->brief)
-        timer_set(s->loop, &sock_need_extra(s)->timer, linger_ms, on_linger_end);
+        set_linger(s, linger_ms);
     flush_mark(s);
     if (s->readable)
         sock_wake(s);

@@ -61,7 +61,8 @@ uint64_t sock_acked(struct sock *s);
 /* Stops and starts reading (a request being answered, a peer that must wait). */
 void sock_pause(struct sock *s);
 void sock_resume(struct sock *s);
-/* Sends what is queued, then closes (bounded by linger_ms). Input is ignored from now on. */
+/* Sends what is queued, shuts our side and waits for the peer's, then closes; ends early after
+ * linger_ms in which the peer took nothing. Input is ignored from now on. */
 void sock_close(struct sock *s, uint64_t linger_ms);
 /* Drops what is queued and resets. */
 void sock_abort(struct sock *s, int err);
@@ -93,7 +94,7 @@ struct sock_listen_config {
      * accept there instead of binding; `address` then only names it. 0 = none. Taken. */
     int inherited_fd;
     unsigned unix_mode; /* of a Unix socket's file, for example 0660; 0 = as umask says */
-    bool exclusive; /* fail when somebody else listens there (else the port is shared) */
+    bool exclusive;     /* fail when somebody else listens there (else the port is shared) */
     uint64_t tls_handshake_ms;
     /* Runs for each new connection (after the TLS handshake); must set an owner. */
     void (*on_accept)(struct sock *s, void *arg);

@@ -23,9 +23,9 @@
 enum sock_state { SOCK_HANDSHAKE, SOCK_OPEN, SOCK_FLUSHING, SOCK_LINGERING, SOCK_DEAD };
 
 enum {
-    OUT_LOW_BYTES = 16384,   /* on_drained when the queue falls below */
-    OUT_IOV_MAX = 64,        /* ranges in one call */
-    NOTSENT_LOWAT = 32768,   /* what the kernel may hold unsent for a stalled reader */
+    OUT_LOW_BYTES = 16384,    /* on_drained when the queue falls below */
+    OUT_IOV_MAX = 64,         /* ranges in one call */
+    NOTSENT_LOWAT = 32768,    /* what the kernel may hold unsent for a stalled reader */
     CIPHER_BYTES_MAX = 65536, /* TLS: encrypted but not yet taken by the kernel */
     LINGER_DEFAULT_MS = 2000,
 };
@@ -45,7 +45,8 @@ struct stash {
 struct tls;
 struct sock_extra {
     struct sock *sock;
-    struct timer timer; /* handshake or linger deadline */
+    struct timer timer;             /* handshake or linger deadline */
+    uint64_t linger_ms, taken_seen; /* closing: progress since the last look? */
     struct tls *tls;
 };
 
@@ -55,12 +56,12 @@ struct sock {
     const struct sock_ops *ops;
     void *owner;
     enum sock_state state : 8;
-    bool readable : 1;     /* the kernel may have more for us */
-    bool writable : 1;     /* the kernel may take more */
-    bool dirty : 1;        /* stands in loop->flush.dirty */
+    bool readable : 1; /* the kernel may have more for us */
+    bool writable : 1; /* the kernel may take more */
+    bool dirty : 1;    /* stands in loop->flush.dirty */
     bool paused : 1;
-    bool replay : 1;       /* the stash must be shown again */
-    bool fin : 1;          /* the peer's FIN has reached us (perhaps behind unread bytes) */
+    bool replay : 1; /* the stash must be shown again */
+    bool fin : 1;    /* the peer's FIN has reached us (perhaps behind unread bytes) */
     bool end_told : 1;
     bool full : 1;         /* a flush left something: on_drained is owed */
     bool tail_private : 1; /* the last range's segment is ours alone: may be appended to */

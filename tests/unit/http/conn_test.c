@@ -107,8 +107,7 @@ static void where(struct http_request *req)
         http_move(req, loops_at(loop_siblings(req->loop), (unsigned)atoi(want.p)));
         return;
     }
-    int n = snprintf(text, sizeof(text), "loop %u %.*s", loop_index(req->loop),
-                     STR_ARG(req->body));
+    int n = snprintf(text, sizeof(text), "loop %u %.*s", loop_index(req->loop), STR_ARG(req->body));
     http_reply(req, 200, "text/plain", str_of(text, (size_t)n));
 }
 
@@ -284,12 +283,14 @@ TEST(doubtful_framing_is_answered_once_and_closed)
 {
     static const char *const bad[] = {
         "GET /hello HTTP/1.1\r\n" HOST "Content-Length: 0\r\nContent-Length: 0\r\n\r\n",
-        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" HOST "Content-Length : 3\r\n\r\nabc",
         "GET /hello HTTP/1.1\r\n\r\n",
         "GET /hello HTTP/1.1\nHost: x\n\n",
-        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5 x\r\nabcde\r\n0\r\n\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST
+        "Transfer-Encoding: chunked\r\n\r\n5 x\r\nabcde\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01 not http at all\r\n\r\n",
     };
@@ -316,8 +317,7 @@ TEST(doubtful_framing_is_answered_once_and_closed)
 TEST(slow_clients_meet_absolute_deadlines)
 {
     struct web w;
-    begin(&w, 1,
-          (struct http_config){.head_ms_max = 100, .body_ms_max = 100, .keepalive_ms = 100});
+    begin(&w, 1, (struct http_config){.head_ms_max = 100, .body_ms_max = 100, .keepalive_ms = 100});
     int fd = client_connect(w.rig.port); /* says nothing */
     char *a = web_read_all(fd);
     assert_string_equal(a, "");
@@ -459,8 +459,8 @@ TEST(a_request_moves_to_another_loop_with_what_follows_it)
     for (int i = 0; i < 30; i++) {
         struct buf b = {0};
         for (int k = 0; k < 6; k++)
-            buf_printf(&b, "POST /where?loop=%d HTTP/1.1\r\n" HOST
-                           "Content-Length: 3\r\n\r\nb%02d", k % 3, k);
+            buf_printf(&b, "POST /where?loop=%d HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nb%02d",
+                       k % 3, k);
         buf_add_z(&b, "GET /hello HTTP/1.1\r\n" HOST LAST "\r\n");
         buf_add_c(&b, 0);
         char *a = web_talk(&w, b.p);
@@ -520,7 +520,8 @@ TEST(a_client_that_does_not_read_its_answers_is_not_read_either)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &brief, sizeof(brief));
     size_t sent = 0;
     ssize_t n;
-    while (sent < 400u * b.n && (n = send(fd, b.p + sent % b.n, b.n - sent % b.n, MSG_NOSIGNAL)) > 0)
+    while (sent < 400u * b.n &&
+           (n = send(fd, b.p + sent % b.n, b.n - sent % b.n, MSG_NOSIGNAL)) > 0)
         sent += (size_t)n;
     assert_true(sent < 400u * b.n); /* 24 MB did not fit between us */
     size_t whole = sent / b.n, got = 0;

@@ -59,12 +59,11 @@ TEST(a_listed_origin_is_echoed_and_only_exact_ones_get_credentials)
         ORIGIN "https://app.test\r\n", CREDENTIALS, "Vary: Origin", "allowed");
     ASK(&w, "GET /ok HTTP/1.1\r\nHost: x\r\nOrigin: https://a.pages.test",
         ORIGIN "https://a.pages.test\r\n", "!" CREDENTIALS, "Vary: Origin", "allowed");
-    static const char *const foreign[] = {
-        "https://evil.test",      "null",
-        "http://app.test",        "https://app.test.evil.test",
-        "https://app.test:444",   "https://pages.test",
-        "https://x.pages.test.e", "file://",
-        "http://x.evil",          "xhttp://x"};
+    static const char *const foreign[] = {"https://evil.test",      "null",
+                                          "http://app.test",        "https://app.test.evil.test",
+                                          "https://app.test:444",   "https://pages.test",
+                                          "https://x.pages.test.e", "file://",
+                                          "http://x.evil",          "xhttp://x"};
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
         struct buf b = {0};
         buf_printf(&b, "GET /ok HTTP/1.1\r\nHost: x\r\nOrigin: %s", foreign[i]);
@@ -104,9 +103,10 @@ TEST(preflights_are_answered_for_the_path)
     struct web w;
     begin(&w, false);
 #define PRE(path, origin, more)                                                                    \
-    "OPTIONS " path " HTTP/1.1\r\nHost: x\r\nOrigin: " origin                                     \
+    "OPTIONS " path " HTTP/1.1\r\nHost: x\r\nOrigin: " origin                                      \
     "\r\nAccess-Control-Request-Method: POST" more
-    ASK(&w, PRE("/ok", "https://app.test", "\r\nAccess-Control-Request-Headers: a-b, authorization"),
+    ASK(&w,
+        PRE("/ok", "https://app.test", "\r\nAccess-Control-Request-Headers: a-b, authorization"),
         "HTTP/1.1 204", ORIGIN "https://app.test\r\n", CREDENTIALS,
         "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n",
         "Access-Control-Allow-Headers: a-b, authorization\r\n", "Access-Control-Max-Age: 600",
@@ -115,8 +115,7 @@ TEST(preflights_are_answered_for_the_path)
         "HTTP/1.1 204", "!Access-Control-Allow-Headers");
     ASK(&w, PRE("/ok", "https://evil.test", ""), "HTTP/1.1 403", "!Access-Control-Allow",
         "\"code\":4430");
-    ASK(&w, PRE("/open", "https://evil.test", ""), "HTTP/1.1 204", ORIGIN "*\r\n",
-        "!" CREDENTIALS);
+    ASK(&w, PRE("/open", "https://evil.test", ""), "HTTP/1.1 204", ORIGIN "*\r\n", "!" CREDENTIALS);
     ASK(&w, PRE("/nowhere", "https://app.test", ""), "HTTP/1.1 204", ORIGIN "https://app.test");
     web_end(&w);
 }

@@ -40,12 +40,20 @@ static void ask(struct http_request *req)
     buf_free(&b);
 }
 
-static const struct http_file files[] = {
-    {.path = "/index.html", .content_type = "text/html; charset=utf-8", .etag = "\"abc\"",
-     .bytes = (const uint8_t *)"<p>plain</p>", .n = 12, .gzip = (const uint8_t *)"GZ", .gzip_n = 2,
-     .brotli = (const uint8_t *)"B", .brotli_n = 1},
-    {.path = "/app.js", .content_type = "text/javascript", .etag = "js1",
-     .bytes = (const uint8_t *)"1", .n = 1}};
+static const struct http_file files[] = {{.path = "/index.html",
+                                          .content_type = "text/html; charset=utf-8",
+                                          .etag = "\"abc\"",
+                                          .bytes = (const uint8_t *)"<p>plain</p>",
+                                          .n = 12,
+                                          .gzip = (const uint8_t *)"GZ",
+                                          .gzip_n = 2,
+                                          .brotli = (const uint8_t *)"B",
+                                          .brotli_n = 1},
+                                         {.path = "/app.js",
+                                          .content_type = "text/javascript",
+                                          .etag = "js1",
+                                          .bytes = (const uint8_t *)"1",
+                                          .n = 1}};
 
 static void serve(struct web *w, struct http_config config)
 {
@@ -77,19 +85,21 @@ TEST(large_bodies_are_compressed_when_the_client_takes_it)
     size_t n = length_of(a);
     assert_true(n < sizeof(text) / 5);
     uint8_t out[sizeof(text) + 1];
-    z_stream z = {.next_in = (uint8_t *)strstr(a, "\r\n\r\n") + 4, .avail_in = (uInt)n,
-                  .next_out = out, .avail_out = sizeof(out)};
+    z_stream z = {.next_in = (uint8_t *)strstr(a, "\r\n\r\n") + 4,
+                  .avail_in = (uInt)n,
+                  .next_out = out,
+                  .avail_out = sizeof(out)};
     assert_int_equal(inflateInit2(&z, 31), Z_OK);
     assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
     assert_int_equal(z.total_out, sizeof(text));
     assert_memory_equal(out, text, sizeof(text));
     inflateEnd(&z);
     free(a);
-    static const char *const plain[] = {
-        GET("/big", ""), GET("/big", "Accept-Encoding: gzip;q=0\r\n"),
-        GET("/big?n=1023", "Accept-Encoding: gzip\r\n"),
-        GET("/big?png", "Accept-Encoding: gzip\r\n"),
-        GET("/big?encoded", "Accept-Encoding: gzip\r\n")};
+    static const char *const plain[] = {GET("/big", ""),
+                                        GET("/big", "Accept-Encoding: gzip;q=0\r\n"),
+                                        GET("/big?n=1023", "Accept-Encoding: gzip\r\n"),
+                                        GET("/big?png", "Accept-Encoding: gzip\r\n"),
+                                        GET("/big?encoded", "Accept-Encoding: gzip\r\n")};
     for (size_t i = 0; i < 5; i++) {
         a = web_talk(&w, plain[i]);
         assert_int_equal(web_status(a), 200);
@@ -138,8 +148,9 @@ TEST(queries_cookies_and_headers_are_found)
 {
     struct web w;
     serve(&w, (struct http_config){0});
-    char *a = web_talk(&w, GET("/ask?q=one%20&x=1&q=t%2Bwo&q=", "Cookie: x=1; sid=s1\r\n"
-                               "Cookie: sid=s2\r\nX-Thing: v\r\n"));
+    char *a =
+        web_talk(&w, GET("/ask?q=one%20&x=1&q=t%2Bwo&q=", "Cookie: x=1; sid=s1\r\n"
+                                                          "Cookie: sid=s2\r\nX-Thing: v\r\n"));
     web_expect(a, "\r\n\r\n[one ][t+wo][][s1][0][127.0.0.1][v]");
     free(a);
     a = web_talk(&w, GET("/ask?none", "X-Forwarded-For: 9.9.9.9\r\nCookie: y=2\r\n"

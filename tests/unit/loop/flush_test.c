@@ -4,7 +4,6 @@
 #include "rig.h"
 #include "loop/flush.c"
 
-
 enum { PEERS = 96, TURNS = 120, MESSAGE_MAX = 3000 };
 
 struct peer {

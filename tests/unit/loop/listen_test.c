@@ -41,9 +41,9 @@ static struct sock_listener *listen_at(struct rig *r, unsigned loop, const char 
 
 TEST(a_bad_address_is_refused_with_words)
 {
-    static const char *const bad[] = {"",          "nonsense", "127.0.0.1", "127.0.0.1:x",
-                                      "1.2.3:80",  ":70000",   "[::1:80",   "example.com:80",
-                                      "::1:80",    "unix:",    "127.0.0.1:-1"};
+    static const char *const bad[] = {"",         "nonsense", "127.0.0.1",   "127.0.0.1:x",
+                                      "1.2.3:80", ":70000",   "[::1:80",     "example.com:80",
+                                      "::1:80",   "unix:",    "127.0.0.1:-1"};
     struct rig r;
     char err[200];
     rig_begin(&r, 1);

@@ -128,7 +128,8 @@ static void frame(char *at, uint32_t length, uint32_t *sum)
 
 TEST(partial_input_is_kept_whatever_its_size)
 {
-    static const uint32_t lengths[] = {0, 1, 100, 5000, 40000, 70000, 3, 300000, 65532, 65536, 2000000};
+    static const uint32_t lengths[] = {0, 1,      100,   5000,  40000,  70000,
+                                       3, 300000, 65532, 65536, 2000000};
     struct rig r;
     begin(&r, 1, &framed_ops);
     int fd = client_connect(r.port);

@@ -71,10 +71,8 @@ static void begin(struct secure *t, unsigned loops, const struct sock_ops *ops, 
     rig_begin(&t->rig, loops);
     t->context = tls_context_new(cert_file, key_file, err, sizeof(err));
     assert_non_null(t->context);
-    struct sock_listen_config config = {.on_accept = accept_echo,
-                                        .arg = (void *)ops,
-                                        .tls = t->context,
-                                        .tls_handshake_ms = ms};
+    struct sock_listen_config config = {
+        .on_accept = accept_echo, .arg = (void *)ops, .tls = t->context, .tls_handshake_ms = ms};
     rig_listen(&t->rig, config);
     rig_run(&t->rig);
     t->client = SSL_CTX_new(TLS_client_method());
