@@ -92,8 +92,10 @@ $(B)/gen/%.o: $(B)/gen/%.c $(B)/flags
 
 # ---- pages: web/build.mjs writes web/dist, tools/embed makes a table of it --------------------
 NODE := $(shell command -v node 2>/dev/null)
-WEB_NEEDS := $(if $(wildcard web/package-lock.json),web/node_modules)
-ifneq ($(and $(NODE),$(wildcard web/build.mjs),$(if $(WEB_NEEDS),$(wildcard $(WEB_NEEDS)),yes)),)
+WEB_NEEDS := $(patsubst %package-lock.json,%node_modules,\
+               $(wildcard package-lock.json web/package-lock.json))
+WEB_LACKS := $(filter-out $(wildcard $(WEB_NEEDS)),$(WEB_NEEDS))
+ifneq ($(and $(NODE),$(wildcard web/build.mjs),$(if $(WEB_LACKS),,yes)),)
 WEB_SRC := $(shell find web clients/*/src -type f -not -path '*/node_modules/*' \
              -not -path '*/dist/*' 2>/dev/null)
 DIST := web/dist/.built
