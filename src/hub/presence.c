@@ -112,9 +112,8 @@ struct presence_update *presence_state(const struct channel *c)
         e->is_edge = true;
         for (struct list *l = mb->metas.next; l != &mb->metas; l = l->next) {
             struct meta *m = LIST_OF(l, struct meta, link);
-            *b.metas++ = (struct presence_meta){.session = m->session,
-                                                .ref = m->ref,
-                                                .meta = builder_text(&b, m->text)};
+            *b.metas++ = (struct presence_meta){
+                .session = m->session, .ref = m->ref, .meta = builder_text(&b, m->text)};
         }
     }
     return b.u;
@@ -136,7 +135,8 @@ static size_t build_side(struct channel *c, struct builder *b, bool joins)
         e->is_edge = joins ? !ch->was_here : !map_get(&pr->members, key);
         for (size_t j = i; j < pr->changes_count; j++) {
             struct change *same = &pr->changes[j];
-            if (same->is_join != joins || !same->key || !str_eq(str_of(same->key, same->key_n), key))
+            if (same->is_join != joins || !same->key ||
+                !str_eq(str_of(same->key, same->key_n), key))
                 continue;
             *b->metas++ = (struct presence_meta){.session = same->session,
                                                  .ref = same->ref,

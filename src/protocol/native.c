@@ -113,8 +113,8 @@ void native_encode_answer(const struct answer *a, struct buf *out)
         native_add_unsubscribed(out, a->channel, a->ref);
         break;
     case REQUEST_PUBLISH:
-        native_add_ack(out, a->channel, a->id, str_from(a->published->epoch),
-                       a->published->offset, a->published->duplicate, a->ref);
+        native_add_ack(out, a->channel, a->id, str_from(a->published->epoch), a->published->offset,
+                       a->published->duplicate, a->ref);
         break;
     case REQUEST_TRACK:
     case REQUEST_UNTRACK:

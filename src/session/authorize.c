@@ -97,10 +97,17 @@ static struct parked_request *park(struct session *s, const struct request *r)
     p->session_id = s->id;
     p->request = *r;
     struct request *c = &p->request;
-    struct str *texts[] = {&c->channel,        &c->ref,          &c->key,
-                           &c->meta,           &c->message.event, &c->message.content,
-                           &c->message.attachments, &c->message.id, &c->message.key,
-                           &c->message.except, &c->message.with};
+    struct str *texts[] = {&c->channel,
+                           &c->ref,
+                           &c->key,
+                           &c->meta,
+                           &c->message.event,
+                           &c->message.content,
+                           &c->message.attachments,
+                           &c->message.id,
+                           &c->message.key,
+                           &c->message.except,
+                           &c->message.with};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i]->n)
             *texts[i] = arena_dup(a, *texts[i]);

@@ -153,10 +153,8 @@ static void on_presence(struct subscription *sub, const struct presence_update *
     }
 }
 
-const struct subscription_ops deliver_ops = {.subscribed = on_subscribed,
-                                             .deliver = on_deliver,
-                                             .wants = on_wants,
-                                             .presence = on_presence};
+const struct subscription_ops deliver_ops = {
+    .subscribed = on_subscribed, .deliver = on_deliver, .wants = on_wants, .presence = on_presence};
 
 void session_drained(struct session *s)
 {
@@ -166,8 +164,8 @@ void session_drained(struct session *s)
         hub_catch_up(hub_of(s->home->loop), &ss->sub);
         if (ss->presence_stale) {
             ss->presence_stale = false;
-            request_perform(s, &(struct request){.type = REQUEST_PRESENCE,
-                                                 .channel = session_sub_channel(ss)});
+            request_perform(
+                s, &(struct request){.type = REQUEST_PRESENCE, .channel = session_sub_channel(ss)});
         }
     }
 }

@@ -19,9 +19,9 @@ struct outlet_ops {
     /* Ends the connection with an error (E_*, 0 = normally). The session is told by
      * session_detach or session_end afterwards, or is already detached. */
     void (*close)(struct outlet *o, int err, struct str detail);
-    /* Is the client still there? Asks it, and gives it up if it does not answer within ms. */
-    void (*probe)(struct outlet *o, uint64_t ms);
-    bool (*is_probing)(const struct outlet *o);
+    /* Has the client been heard since then? If not, it is asked, and given up when it does not
+     * answer within wait_ms. */
+    bool (*is_alive)(struct outlet *o, uint64_t since_ms, uint64_t wait_ms);
 };
 struct outlet {
     const struct outlet_ops *ops;

@@ -310,9 +310,8 @@ static void take_token(struct session *s)
         return;
     uint64_t passed_ms = now_ms - s->tokens_at_ms;
     int64_t burst = (int64_t)config->messages_burst * 1000;
-    int64_t tokens =
-        s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
-                              (int64_t)config->messages_per_second;
+    int64_t tokens = s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
+                                           (int64_t)config->messages_per_second;
     s->tokens_at_ms = now_ms;
     s->tokens_milli = (int32_t)((tokens > burst ? burst : tokens) - 1000);
 }
@@ -373,8 +372,7 @@ void session_request(struct session *s, const struct request *given)
     if (r.type == REQUEST_HISTORY && r.limit > HISTORY_MAX)
         r.limit = HISTORY_MAX;
     int err = check_form(s, &r, &detail);
-    if (!err && s->identity->expires_ms &&
-        s->identity->expires_ms <= loop_wall_ms(s->home->loop))
+    if (!err && s->identity->expires_ms && s->identity->expires_ms <= loop_wall_ms(s->home->loop))
         err = E_TOKEN_EXPIRED;
     if (s->needs_token)
         err = E_TOKEN_REQUIRED;

@@ -103,10 +103,9 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     for (struct session_sub *ss = session_sub_first(s), *next; ss; ss = next) {
         next = session_sub_next(s, ss);
         /* The right to listen is asked again: rules and token may have changed. */
-        int err = ss->parked->no_messages
-                      ? 0
-                      : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE,
-                                    session_sub_channel(ss));
+        int err = ss->parked->no_messages ? 0
+                                          : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE,
+                                                        session_sub_channel(ss));
         if (err < 0)
             session_sub_drop(s, ss);
         else
@@ -203,8 +202,7 @@ void resume_tickets_free(struct session_home *home)
 }
 
 struct session *session_ticket_claim(struct loop *l, struct str ticket,
-                                     const struct session_ops *ops,
-                                     const struct identity *identity)
+                                     const struct session_ops *ops, const struct identity *identity)
 {
     struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
     if (!g)

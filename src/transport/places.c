@@ -65,9 +65,9 @@ int places_read(struct http_request *req, struct str cursor, struct places *out,
         return err;
     }
     for (size_t i = 0; i < count; i++) {
-        struct place *p = room[i].channel.n  ? places_find(out, room[i].channel)
-                          : i < out->count ? &out->list[i]
-                                           : NULL;
+        struct place *p = room[i].channel.n ? places_find(out, room[i].channel)
+                          : i < out->count  ? &out->list[i]
+                                            : NULL;
         if (p && room[i].epoch.n)
             place_set(p, room[i].epoch, room[i].offset);
     }

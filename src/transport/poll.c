@@ -24,7 +24,7 @@ struct kept {
     struct list link; /* poll_home->kept, longest unused first */
     uint64_t used_ms;
     bool is_parked;
-    uint64_t who;     /* address, agent, channels */
+    uint64_t who;         /* address, agent, channels */
     char *before, *after; /* cursors: of the last request, and of its answer (NULL: none yet) */
     size_t key_n;
     char key[]; /* connection and channels */
@@ -54,7 +54,8 @@ static struct transport_home *home_of(const struct poll *p)
     return transport_home_of(p->req->loop);
 }
 
-/* ---- positions of those who keep none ------------------------------------------------------------ */
+/* ---- positions of those who keep none
+ * ------------------------------------------------------------ */
 
 void poll_setup(struct transport_home *home)
 {
@@ -115,8 +116,7 @@ static struct kept *find_orphan(struct transport_home *home, uint64_t who)
 }
 
 /* The entry of this connection, with the cursor to go on from (empty: from now on). */
-static struct kept *kept_take(struct http_request *req, const struct places *ps,
-                              struct str *cursor)
+static struct kept *kept_take(struct http_request *req, const struct places *ps, struct str *cursor)
 {
     struct transport_home *home = transport_home_of(req->loop);
     struct poll_home *ph = home->poll;
@@ -182,7 +182,8 @@ static void kept_leave(struct poll *p, struct str after)
         kept_free(ph, k);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------ */
+/* ---- the answer
+ * ------------------------------------------------------------------------------------ */
 
 static void set_cookie(struct poll *p, struct str cursor)
 {
@@ -262,7 +263,8 @@ static void add_frame(struct poll *p, struct str frame)
     answer_soon(p);
 }
 
-/* ---- the dialect's words ---------------------------------------------------------------------------- */
+/* ---- the dialect's words
+ * ---------------------------------------------------------------------------- */
 
 static bool is_full(const struct poll *p)
 {
@@ -396,7 +398,8 @@ static void on_send(struct outlet *o, struct str payload, bool is_binary)
 
 static const struct outlet_ops outlet_ops = {.send = on_send, .close = on_close};
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------- */
 
 static void on_timer(struct loop *l, struct timer *timer)
 {
@@ -491,8 +494,8 @@ static bool prepare(struct poll *p, struct who *who)
 static bool move_home(struct http_request *req)
 {
     struct loops *ls = loop_siblings(req->loop);
-    struct loop *to = loops_at(ls, (unsigned)(hash_str(http_client_address(req)) %
-                                              loops_count(ls)));
+    struct loop *to =
+        loops_at(ls, (unsigned)(hash_str(http_client_address(req)) % loops_count(ls)));
     if (to == req->loop || http_query(req, "cursor").n || http_header(req, "cookie").n)
         return false;
     http_move(req, to);

@@ -99,7 +99,8 @@ static void on_close(struct outlet *o, int err, struct str detail)
 
 static const struct outlet_ops outlet_ops = {.send = on_send, .close = on_close};
 
-/* ---- the dialect's words on a stream ----------------------------------------------------------- */
+/* ---- the dialect's words on a stream -----------------------------------------------------------
+ */
 
 static void add_id(struct sse *e, struct buf *out)
 {
@@ -191,9 +192,9 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
             buf_add_c(&data, '"');
         }
         write_event(e,
-                    m->format == MSG_BINARY            ? STR("binary")
+                    m->format == MSG_BINARY       ? STR("binary")
                     : str_is(m->event, "message") ? STR_NONE
-                                                       : m->event,
+                                                  : m->event,
                     buf_str(&id), data.n ? buf_str(&data) : m->content);
     }
     buf_free(&id);
@@ -247,7 +248,8 @@ static const struct session_ops sse_ops = {.name = "sse",
                                            .reconnect = on_reconnect,
                                            .ended = on_ended};
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
 static void on_ping(struct loop *l, struct timer *timer)
 {
@@ -296,8 +298,8 @@ static void begin(struct sse *e)
     sse_add_retry(&b, config->sse_retry_ms);
     struct buf hello = {0};
     if (e->frames) {
-        native_add_connected(&hello, session_name(e->session), STR_NONE, false,
-                             config->sse_ping_ms, loop_wall_ms(req->loop));
+        native_add_connected(&hello, session_name(e->session), STR_NONE, false, config->sse_ping_ms,
+                             loop_wall_ms(req->loop));
     } else {
         buf_printf(&hello, "{\"type\":\"connected\",\"timestamp\":%llu}",
                    (unsigned long long)loop_wall_ms(req->loop));
@@ -376,10 +378,10 @@ void sse_on_request(struct http_request *req)
     }
     struct sse *e = stream_new(req, &ps);
     e->frames = str_is(http_query(req, "frames"), "1");
-    e->gzip = home->config->sse_gzip &&
-              http1_accept_q(http_header(req, "accept-encoding"), "gzip") > 0;
-    struct session_open o = {.ops = &sse_ops, .outlet = &e->outlet, .identity = who.identity,
-                             .user = e};
+    e->gzip =
+        home->config->sse_gzip && http1_accept_q(http_header(req, "accept-encoding"), "gzip") > 0;
+    struct session_open o = {
+        .ops = &sse_ops, .outlet = &e->outlet, .identity = who.identity, .user = e};
     e->session = session_open(req->loop, &o);
     identity_unref(who.identity);
     if (!e->session) {

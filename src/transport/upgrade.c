@@ -75,9 +75,9 @@ static bool shake(struct http_request *req, struct wshandshake *ws)
     const struct transport_config *config = transport_home_of(req->loop)->config;
     struct wshandshake_config hc = {
         .deflate = config->deflate, .protocols = protocols, .protocols_count = 1};
-    int err = wshandshake_check(req->method_text, req->version_minor,
-                                (const struct http1_header *)req->headers, req->headers_count,
-                                &hc, ws);
+    int err =
+        wshandshake_check(req->method_text, req->version_minor,
+                          (const struct http1_header *)req->headers, req->headers_count, &hc, ws);
     if (!err)
         return true;
     if (err == E_UPGRADE_REQUIRED) {

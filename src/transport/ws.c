@@ -18,7 +18,13 @@
 #include "base/metric.h"
 #include "wire/wsmessage.h"
 
-enum { UNSENT_PAUSE = 1 << 20, PROBE_STEP_MS = 10, LINGER_MS = 2000, SIBLINGS_MAX = 16 };
+enum {
+    UNSENT_PAUSE = 1 << 20,
+    PROBE_STEP_MS = 10,
+    LINGER_MS = 2000,
+    SIBLINGS_MAX = 16,
+    PROBE_ROUNDS = 5
+};
 
 enum ws_state { WS_PROBING, WS_OPEN, WS_CLOSING };
 
@@ -31,6 +37,7 @@ struct ws {
     uint64_t hold_until_ms;
     uint64_t deadline_ms; /* pong, close or token */
     uint64_t ping_at_ms;
+    uint64_t heard_ms; /* last input */
     uint8_t state, kind, window_bits;
     bool deflate, has_own_pings, awaits_pong, is_probed, is_held, is_goodbye;
 };
@@ -38,7 +45,7 @@ struct ws {
 /* What is known before the peer exists. */
 struct ws_pending {
     struct ws_open open;
-    uint64_t until_ms;
+    uint64_t since_ms, until_ms; /* probing */
     size_t query_n;
     char query[];
 };
@@ -120,34 +127,29 @@ static void on_close_asked(struct outlet *o, int err, struct str detail)
     start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
 }
 
-static void on_probe(struct outlet *o, uint64_t ms)
+static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
 {
     struct ws *w = ws_of(o);
     struct loop *l = sock_loop(o->sock);
     struct buf b = {0};
+    if (w->heard_ms >= since_ms)
+        return true;
     if (w->is_probed || w->state != WS_OPEN)
-        return;
+        return false;
     w->is_probed = true;
     wsframe_add(&b, WSFRAME_PING, STR_NONE);
     sock_send(o->sock, b.p, b.n);
     buf_free(&b);
     if (w->peer)
         protocol_on_ping(w->kind, w->peer);
-    if (!w->deadline_ms || w->deadline_ms > loop_now_ms(l) + ms)
-        w->deadline_ms = loop_now_ms(l) + ms;
+    if (!w->deadline_ms || w->deadline_ms > loop_now_ms(l) + wait_ms)
+        w->deadline_ms = loop_now_ms(l) + wait_ms;
     watch(w);
+    return false;
 }
 
-static bool on_is_probing(const struct outlet *o)
-{
-    const struct ws *w = (const struct ws *)(const void *)o;
-    return w->is_probed;
-}
-
-static const struct outlet_ops outlet_ops = {.send = on_send,
-                                             .close = on_close_asked,
-                                             .probe = on_probe,
-                                             .is_probing = on_is_probing};
+static const struct outlet_ops outlet_ops = {
+    .send = on_send, .close = on_close_asked, .is_alive = on_is_alive};
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
@@ -181,6 +183,7 @@ static void on_broken(struct ws *w, const struct wsmessage_out *out)
 
 static void alive(struct ws *w)
 {
+    w->heard_ms = loop_now_ms(sock_loop(w->outlet.sock));
     if (w->state == WS_OPEN && (w->awaits_pong || w->is_probed)) {
         w->awaits_pong = w->is_probed = false;
         w->deadline_ms = 0;
@@ -213,16 +216,14 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
     metric_add(M_BYTES_RECEIVED, (int64_t)n);
     alive(w);
     for (;;) {
-        enum wsmessage_event event =
-            wsmessage_feed(&w->in, &at, &left, home_of(w)->inflate, &out);
+        enum wsmessage_event event = wsmessage_feed(&w->in, &at, &left, home_of(w)->inflate, &out);
         switch (event) {
         case WSMESSAGE_MORE:
             return n;
         case WSMESSAGE_TEXT:
         case WSMESSAGE_BINARY:
             if (w->state == WS_OPEN && w->peer)
-                protocol_on_message(w->kind, w->peer, out.payload,
-                                    event == WSMESSAGE_BINARY);
+                protocol_on_message(w->kind, w->peer, out.payload, event == WSMESSAGE_BINARY);
             break;
         case WSMESSAGE_PING:
             if (w->state == WS_OPEN)
@@ -282,18 +283,29 @@ static const struct sock_ops sock_ops = {
 static void on_timer(struct loop *l, struct timer *timer);
 static void open_peer(struct ws *w);
 
+/* Asks each attached session of our ticket; true when all have been heard since we came. Those
+ * that are dead detach meanwhile, and the longest waiting one is ours. */
 static bool siblings_answered(struct ws *w)
 {
     struct session *siblings[SIBLINGS_MAX];
     struct ws_open *open = &w->pending->open;
     size_t count = session_ticket_attached(sock_loop(w->outlet.sock), str_from(open->ticket),
                                            open->claim_ops, siblings, SIBLINGS_MAX);
+    bool all = true;
     for (size_t i = 0; i < count; i++) {
         struct outlet *o = session_outlet(siblings[i]);
-        if (o->ops->is_probing && o->ops->is_probing(o))
-            return false;
+        if (o->ops->is_alive &&
+            !o->ops->is_alive(o, w->pending->since_ms, home_of(w)->config->probe_ms))
+            all = false;
     }
-    return true;
+    return all;
+}
+
+static bool is_claimable(struct ws *w)
+{
+    struct ws_open *open = &w->pending->open;
+    return session_ticket_claim(sock_loop(w->outlet.sock), str_from(open->ticket), open->claim_ops,
+                                open->who.identity) != NULL;
 }
 
 static void send_ping(struct ws *w, uint64_t now_ms)
@@ -313,7 +325,7 @@ static void on_timer(struct loop *l, struct timer *timer)
     struct ws *w = LIST_OF(timer, struct ws, timer);
     uint64_t now_ms = loop_now_ms(l);
     if (w->state == WS_PROBING) {
-        if (siblings_answered(w) || now_ms >= w->pending->until_ms)
+        if (is_claimable(w) || siblings_answered(w) || now_ms >= w->pending->until_ms)
             open_peer(w);
         else
             watch(w);
@@ -356,8 +368,7 @@ static void open_peer(struct ws *w)
                                    .ping_ms = home_of(w)->config->ws_ping_ms,
                                    .query = str_of(p->query, p->query_n)};
     if (open->claims)
-        hello.resumed =
-            session_ticket_claim(l, hello.ticket, open->claim_ops, open->who.identity);
+        hello.resumed = session_ticket_claim(l, hello.ticket, open->claim_ops, open->who.identity);
     w->peer = protocol_open(&hello, &err);
     free_pending(w);
     if (!w->peer)
@@ -370,26 +381,17 @@ static void open_peer(struct ws *w)
 
 static void probe_siblings(struct ws *w)
 {
-    struct session *siblings[SIBLINGS_MAX];
     struct ws_open *open = &w->pending->open;
     struct loop *l = sock_loop(w->outlet.sock);
     uint64_t ms = home_of(w)->config->probe_ms;
-    size_t count = 0;
-    if (open->claims && ms &&
-        !session_ticket_claim(l, str_from(open->ticket), open->claim_ops, open->who.identity))
-        count = session_ticket_attached(l, str_from(open->ticket), open->claim_ops, siblings,
-                                        SIBLINGS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        struct outlet *o = session_outlet(siblings[i]);
-        if (o->ops->probe)
-            o->ops->probe(o, ms);
-    }
-    if (!count) {
+    w->pending->since_ms = loop_now_ms(l);
+    if (!open->claims || !ms || is_claimable(w) || siblings_answered(w)) {
         open_peer(w);
         return;
     }
     w->state = WS_PROBING;
-    w->pending->until_ms = loop_now_ms(l) + ms + 2 * PROBE_STEP_MS;
+    /* A sibling may itself have come while we waited, and be dead too: a few rounds. */
+    w->pending->until_ms = loop_now_ms(l) + PROBE_ROUNDS * ms;
     sock_pause(w->outlet.sock);
     watch(w);
 }

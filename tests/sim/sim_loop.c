@@ -172,7 +172,8 @@ void loop_turn_task_drop(struct turn_task *task)
     list_drop(&task->link);
 }
 
-/* ---- mail -------------------------------------------------------------------------------------- */
+/* ---- mail --------------------------------------------------------------------------------------
+ */
 
 void loop_post(struct loop *to, struct mail *mail)
 {
@@ -200,7 +201,8 @@ static bool take_mail(struct loop *l)
     return true;
 }
 
-/* ---- timers ------------------------------------------------------------------------------------ */
+/* ---- timers ------------------------------------------------------------------------------------
+ */
 
 void timer_set(struct loop *l, struct timer *t, uint64_t delay_ms,
                void (*fn)(struct loop *l, struct timer *t))
@@ -238,7 +240,8 @@ static bool run_timer(struct loop *l)
     return true;
 }
 
-/* ---- turns ------------------------------------------------------------------------------------- */
+/* ---- turns -------------------------------------------------------------------------------------
+ */
 
 static void run_stage(struct loop *l, enum turn_stage stage)
 {
@@ -322,7 +325,8 @@ void loops_run(struct loops *ls)
         sim_run(ls, 1);
 }
 
-/* ---- workers: the job runs at once, its answer comes by mail --------------------------------------- */
+/* ---- workers: the job runs at once, its answer comes by mail
+ * --------------------------------------- */
 
 struct worker_lane {
     struct worker_job *waiting;

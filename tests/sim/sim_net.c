@@ -23,11 +23,11 @@ struct piece {
 };
 struct wire {
     unsigned refs;
-    struct sock *sock;      /* NULL: the program's side is gone */
-    struct sim_peer *peer;  /* NULL: the scenario's is */
+    struct sock *sock;     /* NULL: the program's side is gone */
+    struct sim_peer *peer; /* NULL: the scenario's is */
     bool is_cut, is_vanished;
-    uint64_t last_us[2];    /* order per direction */
-    size_t flying[2];       /* bytes on the wire, by direction (1 = to the peer) */
+    uint64_t last_us[2]; /* order per direction */
+    size_t flying[2];    /* bytes on the wire, by direction (1 = to the peer) */
 };
 struct sim_peer {
     struct wire *wire;
@@ -42,8 +42,11 @@ struct sock {
     struct list ready, graveyard_link;
     struct turn_task close_task;
     struct buf in, out;
+    size_t presented; /* in the call of on_input that is running */
+    size_t shown; /* of in: what the owner has seen and not used; never shown less again */
     uint64_t position, acked;
-    bool is_paused, is_closing, is_dead, is_end, was_full, is_dirty, shut_after_flush;
+    uint64_t silent_since_ms; /* unacknowledged bytes to a peer that has vanished */
+    bool is_moved, is_paused, is_closing, is_dead, is_end, was_full, is_dirty, shut_after_flush;
     int err;
     char name[32];
 };
@@ -55,6 +58,7 @@ struct sock_listener {
     void *arg;
 };
 static unsigned ports;
+enum { USER_TIMEOUT_MS = 30000 };
 
 static void wire_unref(struct wire *w)
 {
@@ -95,7 +99,8 @@ static void put_bytes(struct loops *ls, struct wire *w, bool to_peer, const uint
     }
 }
 
-/* ---- arrival ------------------------------------------------------------------------------------- */
+/* ---- arrival
+ * ------------------------------------------------------------------------------------- */
 
 static void arrive(struct piece *p)
 {
@@ -149,7 +154,8 @@ uint64_t sim_net_next_us(const struct loops *ls)
     return next_us;
 }
 
-/* ---- socks --------------------------------------------------------------------------------------- */
+/* ---- socks
+ * --------------------------------------------------------------------------------------- */
 
 static void on_free(struct loop *l, struct turn_task *task)
 {
@@ -182,9 +188,18 @@ static void feed(struct sock *s)
 {
     while (s->in.n && !s->is_paused && !s->is_dead && !s->is_closing && s->ops) {
         /* Like a real read: a copy that the owner may change in place. */
-        size_t part = s->in.n > 1 && sim_chance(4) == 0 ? 1 + sim_chance(s->in.n) : s->in.n;
+        size_t part = s->in.n;
+        if (part > s->shown + 1 && sim_chance(4) == 0)
+            part = s->shown + 1 + sim_chance(part - s->shown);
+        struct loop *l = s->loop;
+        s->presented = part;
+        s->is_moved = false;
         size_t used = s->ops->on_input(s, (uint8_t *)s->in.p, part);
         CHECK(used <= part);
+        if (s->is_moved || s->loop != l)
+            return;
+        s->presented = 0;
+        s->shown = part - used;
         buf_shift(&s->in, used);
         if (!used && part == s->in.n)
             break;
@@ -215,6 +230,8 @@ void sim_read_ready(struct loop *l)
         }
         s->is_dirty = true; /* room may have come: let the flush look */
         feed(s);
+        if (s->loop != l)
+            continue;
         if (!list_linked(&s->ready) && s->is_dirty)
             list_push(&l->ready, &s->ready);
     }
@@ -225,11 +242,15 @@ static void flush_one(struct sock *s)
     struct wire *w = s->wire;
     struct loops *ls = s->loop->siblings;
     bool had = s->out.n > 0;
-    size_t room = w->flying[1] < sim_net.kernel_bytes_max
-                      ? sim_net.kernel_bytes_max - w->flying[1]
-                      : 0;
+    size_t room =
+        w->flying[1] < sim_net.kernel_bytes_max ? sim_net.kernel_bytes_max - w->flying[1] : 0;
     size_t n = s->out.n < room ? s->out.n : room;
     s->is_dirty = false;
+    /* As TCP_USER_TIMEOUT does. */
+    if (w->is_vanished && had && !s->silent_since_ms)
+        s->silent_since_ms = clock_us() / 1000;
+    if (s->silent_since_ms && clock_us() / 1000 > s->silent_since_ms + USER_TIMEOUT_MS)
+        die(s, E_TIMEOUT);
     if (n) {
         put_bytes(ls, w, true, (uint8_t *)s->out.p, n);
         buf_shift(&s->out, n);
@@ -257,8 +278,7 @@ void sim_flush(struct loop *l)
         struct sock *s = LIST_OF(link, struct sock, ready);
         if (!s->is_dead)
             flush_one(s);
-        if (!s->is_dead && s->in.n && !s->is_paused && !list_linked(&s->ready) &&
-            s->is_dirty)
+        if (!s->is_dead && s->in.n && !s->is_paused && !list_linked(&s->ready) && s->is_dirty)
             make_ready(s);
     }
 }
@@ -412,9 +432,12 @@ void sock_move(struct sock *s, struct loop *to, struct str unused,
     struct moved *m = mem_new(sizeof(*m));
     struct buf in = {0};
     buf_add_str(&in, unused);
-    buf_add_str(&in, buf_str(&s->in));
+    buf_add_str(&in, str_skip(buf_str(&s->in), s->presented));
     buf_free(&s->in);
     s->in = in;
+    s->presented = 0;
+    s->is_moved = true;
+    s->shown = 0;
     s->ops = NULL;
     s->owner = NULL;
     list_drop(&s->ready);
@@ -422,7 +445,8 @@ void sock_move(struct sock *s, struct loop *to, struct str unused,
     loop_post(to, &m->mail);
 }
 
-/* ---- listeners and peers ---------------------------------------------------------------------------- */
+/* ---- listeners and peers
+ * ---------------------------------------------------------------------------- */
 
 struct sock_listener *sock_listen(struct loop *l, const struct sock_listen_config *config,
                                   char *err, size_t err_size)
@@ -567,7 +591,8 @@ void sim_net_free(struct loops *ls)
     }
 }
 
-/* ---- not simulated ------------------------------------------------------------------------------------ */
+/* ---- not simulated
+ * ------------------------------------------------------------------------------------ */
 
 void sock_connect(struct loop *l, const char *host, unsigned port,
                   void (*ready)(struct sock *s, int err, void *arg), void *arg)

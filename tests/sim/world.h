@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole Tidewire in the simulator, and clients of each plain dialect that reconnect as real
+ * ones do. Scenarios (main.c) drive them and ask at the end whether each saw every message. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "sim.h"
+
+enum { WORLD_CHANNELS = 3 };
+
+struct world_config {
+    unsigned loops;
+    size_t history_count; /* per channel */
+};
+struct loops *world_new(const struct world_config *config);
+void world_free(struct loops **ls);
+
+enum client_kind { CLIENT_WS, CLIENT_SSE, CLIENT_SSE_MULTI, CLIENT_POLL, CLIENT_KINDS };
+/* What a client has of one channel. */
+struct heard {
+    bool has_begun;
+    uint64_t last;   /* offset */
+    size_t count, gaps, twice, holes;
+};
+struct client;
+struct client *client_new(struct loops *ls, enum client_kind kind, unsigned channel);
+/* Reads what has come, reconnects when it must; call often. */
+void client_step(struct client *c);
+struct sim_peer *client_peer(struct client *c); /* NULL while disconnected */
+/* The application notices that the connection is dead. */
+void client_give_up(struct client *c);
+const struct heard *client_heard(const struct client *c, unsigned channel);
+bool client_listens(const struct client *c, unsigned channel);
+const char *client_name(const struct client *c);
+void client_free(struct client **c);
+
+/* Publishes {"n":i} with an id, over and over until it is told the offset. */
+struct publisher;
+struct publisher *publisher_new(struct loops *ls, unsigned channel);
+void publisher_step(struct publisher *p, bool may_begin);
+struct sim_peer *publisher_peer(struct publisher *p);
+uint64_t publisher_done(const struct publisher *p);  /* acknowledged */
+uint64_t publisher_wrong(const struct publisher *p); /* acknowledged with an unexpected offset */
+bool publisher_is_idle(const struct publisher *p);
+void publisher_free(struct publisher **p);
+
+#endif
