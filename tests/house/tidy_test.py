@@ -52,7 +52,7 @@ GOOD = {
     "docs/f.md": "A line  \n" + "x" * 300 + "\n",
     "build/g.c": "ignored\t \n",
     "tests/fuzz/corpus/h/1": "\t \n",
-    "package-lock.json": '{"integrity": "sha512-x"}\n',
+    "package-lock.json": '{"integrity": "sha512-x", "resolved": "clients/js", "link": true}\n',
 }
 
 
