@@ -4,7 +4,7 @@
 // that moment (`standing()`, with positions), so a change of subscriptions is just another opening.
 import { TidewireError } from './index.js';
 import { eventParser } from './sse.js';
-import type { Frame, Link, LinkContext, Transport } from './types.js';
+import type { Frame, Link, LinkContext, Position, Transport } from './types.js';
 
 const TIMEOUT = 4408;
 const UNAVAILABLE = 4503;
@@ -43,6 +43,8 @@ function open(context: LinkContext, poll: boolean): Link {
   let turn = 0; // of the stream; an older one's words are not heard
   let waiting = false;
   const asked = new Set<AbortController>();
+  const known = new Map<string, Position>(); // channels that asked from a position, not yet confirmed
+  const standing = new Set<string>(); // channels that were asked for
   let line: Promise<unknown> = Promise.resolve(); // POSTs go one after the other
 
   const end = (code: number, error?: Error) => {
@@ -70,6 +72,8 @@ function open(context: LinkContext, poll: boolean): Link {
       }
       for (const channel of frame.channels) {
         const position = frame.since?.[channel];
+        if (poll && position && !standing.has(channel)) known.set(channel, position);
+        standing.add(channel);
         query.append('channel', channel);
         since.push(position ? `${position.epoch}-${position.offset}` : '');
       }
@@ -98,6 +102,13 @@ function open(context: LinkContext, poll: boolean): Link {
       const { messages } = (await answer.json()) as { messages: Frame[] };
       if (mine != turn) return;
       if (!told) hear({ type: 'connected', ping: POLL_MS });
+      // Only a first poll is told where it stands; one with a position knows.
+      for (const [channel, { epoch, offset }] of known) {
+        known.delete(channel);
+        if (!messages.some((m) => m.channel == channel && /^(subscribed|error)$/.test(m.type))) {
+          hear({ type: 'subscribed', channel, epoch, offset, recovered: !messages.some((m) => m.channel == channel && m.type == 'gap') });
+        }
+      }
       for (const frame of messages) hear(frame);
       if (mine == turn && !over) start();
       return;
@@ -149,11 +160,12 @@ function open(context: LinkContext, poll: boolean): Link {
     }
   };
 
-  setTimeout(start);
+  setTimeout(() => over || start());
   return {
     standing: true,
     send(frame) {
       const { type, channel, ref } = frame;
+      if (type == 'unsubscribe') standing.delete(channel);
       if (type == 'subscribe' || type == 'unsubscribe') restart();
       else if (type == 'track' || type == 'untrack') {
         restart();
