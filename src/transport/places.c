@@ -4,6 +4,9 @@
 #include "transport/transport_priv.h"
 
 #include "wire/cursor.h"
+#include "wire/native.h"
+
+enum { TRACK_DEPTH_MAX = 32 };
 
 void place_set(struct place *p, struct str epoch, uint64_t offset)
 {
@@ -72,6 +75,32 @@ int places_read(struct http_request *req, struct str cursor, struct places *out,
             place_set(p, room[i].epoch, room[i].offset);
     }
     return 0;
+}
+
+/* track=<key>&meta=<object> holds for every channel; track={"type":"track","channel":…}, as often
+ * as needed, is a WebSocket's frame and holds for its channel. */
+void places_track(struct http_request *req, struct session *s, struct str channel)
+{
+    struct request r = {.type = REQUEST_TRACK, .channel = channel};
+    for (size_t i = 0;; i++) {
+        struct str track = http_query_at(req, "track", i);
+        struct native_request nr;
+        if (!track.p)
+            return;
+        if (track.n && track.p[0] == '{') {
+            if (native_decode(track, TRACK_DEPTH_MAX, req->arena, &nr) ||
+                nr.type != NATIVE_TRACK || nr.channels_count != 1 ||
+                !str_eq(nr.channels[0].name, channel))
+                continue;
+            r.key = nr.key;
+            r.meta = nr.meta;
+        } else {
+            r.key = track;
+            r.meta = http_query(req, "meta");
+        }
+        session_request(s, &r);
+        return;
+    }
 }
 
 void places_add_cursor(const struct places *ps, bool named, struct buf *out)

@@ -419,7 +419,6 @@ static void subscribe_all(struct poll *p, uint64_t session)
 {
     struct http_request *req = p->req;
     struct loop *l = req->loop;
-    struct str track = http_query(req, "track"), meta = http_query(req, "meta");
     uint64_t count = 0;
     struct request r = {.type = REQUEST_SUBSCRIBE, .kind = ENC_NONE};
     r.presence = str_is(http_query(req, "presence"), "1");
@@ -433,11 +432,7 @@ static void subscribe_all(struct poll *p, uint64_t session)
         session_request(p->session, &r);
         if (!session_find(l, session)) /* refused: p is gone */
             return;
-        if (track.p)
-            session_request(p->session, &(struct request){.type = REQUEST_TRACK,
-                                                          .channel = place->channel,
-                                                          .key = track,
-                                                          .meta = meta});
+        places_track(req, p->session, place->channel);
     }
 }
 

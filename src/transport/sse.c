@@ -323,7 +323,6 @@ static void subscribe_all(struct sse *e)
 {
     struct http_request *req = e->req;
     struct str history = http_query(req, "history");
-    struct str track = http_query(req, "track"), meta = http_query(req, "meta");
     uint64_t count = 0;
     struct request r = {.type = REQUEST_SUBSCRIBE, .kind = kind_of(e)};
     r.presence = str_is(http_query(req, "presence"), "1");
@@ -335,11 +334,8 @@ static void subscribe_all(struct sse *e)
         r.since.has_since = p->has_at;
         r.since.since = p->at;
         session_request(e->session, &r);
-        if (track.p && e->session)
-            session_request(e->session, &(struct request){.type = REQUEST_TRACK,
-                                                          .channel = p->channel,
-                                                          .key = track,
-                                                          .meta = meta});
+        if (e->session)
+            places_track(req, e->session, p->channel);
     }
 }
 

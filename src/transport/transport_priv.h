@@ -85,6 +85,8 @@ int places_read(struct http_request *req, struct str cursor, struct places *out,
 /* The cursor for the places as they are now. */
 void places_add_cursor(const struct places *ps, bool named, struct buf *out);
 struct place *places_find(struct places *ps, struct str channel);
+/* Presence in that channel, as the request's `track` says. */
+void places_track(struct http_request *req, struct session *s, struct str channel);
 void place_set(struct place *p, struct str epoch, uint64_t offset);
 
 #endif

@@ -67,7 +67,7 @@ function open(context: LinkContext, poll: boolean): Link {
     const since: string[] = [];
     for (const frame of context.standing()) {
       if (frame.type == 'track') {
-        query.append('track', JSON.stringify({ channel: frame.channel, key: frame.key, meta: frame.meta }));
+        query.append('track', JSON.stringify(frame));
         continue;
       }
       for (const channel of frame.channels) {
