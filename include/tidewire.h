@@ -41,12 +41,16 @@ typedef struct tw_client tw_client;
 TW_API const char *tw_version(void);
 /* Features and libraries of this build, one "name value" a line. */
 TW_API const char *tw_build(void);
+/* Milliseconds since 1970. */
+TW_API uint64_t tw_now_ms(void);
 /* Frees text that is yours. */
 TW_API void tw_free(void *text);
 
 /* ---- errors ----------------------------------------------------------------------------- */
 /* The sentence for a negative result. Never NULL. */
 TW_API const char *tw_error_text(int error);
+/* Nobody answered, or not in time: trying again may help. */
+TW_API bool tw_error_is_unreachable(int error);
 /* The catalogue entry of an error number (4403) or name ("ACCESS_DENIED") as text; NULL when
  * there is none. json: as a JSON object. */
 TW_API char *tw_explain(const char *code, bool json);
@@ -121,6 +125,24 @@ TW_API const char *tw_server_url(const tw_server *s);
 /* Particulars of the last failure. */
 TW_API const char *tw_server_problem(const tw_server *s);
 
+/* ---- publishing from inside --------------------------------------------------------------- */
+typedef struct tw_message {
+    size_t size;         /* sizeof(tw_message) */
+    const char *channel; /* NULL = the default channel */
+    const char *event;   /* NULL = "message" */
+    const void *content; /* one JSON text, or bytes when binary */
+    size_t content_bytes;
+    bool binary;
+    const char *id; /* idempotency id; may be NULL */
+    /* Runs on a thread of the library: 0 and the offset, or why not. May be NULL. */
+    void (*done)(int error, uint64_t offset, void *arg);
+    void *arg;
+} tw_message;
+/* Publishes as the server itself: no rule is asked. Any thread, while the server runs. 0 = it is
+ * on its way; else an error, and done is not called. Messages of one thread to one channel keep
+ * their order. */
+TW_API int tw_publish(tw_server *s, const tw_message *message);
+
 /* Development: a secret is made in the data folder (./tidewire-data unless said otherwise, mode
  * 0700), an anonymous client may do everything, and only loopback addresses are listened on. After
  * loading; what it says is weaker than the file's word. */
@@ -131,6 +153,47 @@ TW_API int tw_server_write_dev_env(tw_server *s);
 /* The banner for a terminal: what is where, and in development a key. From tw_server_on_ready's
  * function on. */
 TW_API char *tw_server_banner(tw_server *s, bool color);
+
+/* ---- client ------------------------------------------------------------------------------- */
+/* A client of the plain dialect over WebSocket, for tools and tests. It blocks, and one thread
+ * uses it. After a loss it comes back by itself with its positions, so that each message is seen
+ * once, or a gap is told. TLS is not spoken yet. */
+typedef struct tw_event {
+    const char *type;    /* of the frame: "message", "presence", "gap", …; or "lost", "back" */
+    const char *channel; /* these are "" when the frame has none */
+    const char *event;
+    const char *content; /* raw JSON */
+    const char *id;
+    const char *message; /* of an error, or why the connection was lost */
+    const char *hint;
+    int code; /* of an error */
+    uint64_t offset;
+    uint64_t time_ms;
+    const char *json; /* the whole frame as it came; "" for lost and back */
+} tw_event;
+
+/* url: http://host:port or ws://host:port, perhaps with a path before /socket; NULL: $TIDEWIRE_URL,
+ * else http://127.0.0.1:8787. token may be NULL. */
+TW_API tw_client *tw_client_new(const char *url, const char *token);
+TW_API void tw_client_free(tw_client *c);
+/* How long connecting and an answer may take; default 10 s. */
+TW_API void tw_client_set_timeout(tw_client *c, uint64_t ms);
+TW_API int tw_client_connect(tw_client *c);
+/* history: the newest n first; max_age_ms: leaves out what is older (0 = no limit). */
+TW_API int tw_client_subscribe(tw_client *c, const char *channel, unsigned history,
+                               uint64_t max_age_ms, bool presence);
+/* Waits for the answer: 0 and *answer (type "ack"), or the error. NULL arguments are left out. */
+TW_API int tw_client_publish(tw_client *c, const char *channel, const char *event,
+                             const char *content_json, const char *id, tw_event *answer);
+/* The next thing that happened. 1 and *out (good until the next call), 0 when nothing did within
+ * timeout_ms, negative when it cannot go on (a refusal). */
+TW_API int tw_client_next(tw_client *c, int timeout_ms, tw_event *out);
+/* Particulars of the last failure. */
+TW_API const char *tw_client_problem(const tw_client *c);
+/* One HTTP request to the client's server. Returns the status, or a negative error; *answer (may
+ * be NULL) is yours. body may be NULL. */
+TW_API int tw_client_http(tw_client *c, const char *method, const char *path, const char *body,
+                          char **answer);
 
 #ifdef __cplusplus
 }

@@ -81,6 +81,18 @@ char *cli_read_all(int fd, size_t max);
 void cli_put_json(FILE *f, const char *text, size_t n);
 void cli_put_json_z(const char *text); /* to stdout */
 
+/* A client for --url and --token (else TIDEWIRE_URL, TIDEWIRE_TOKEN, else what a `tidewire dev`
+ * in this folder has written). NULL after saying what is wrong with an option. */
+tw_client *cli_client(struct cli *cli);
+/* Says that the client failed; returns the exit code. */
+int cli_client_failed(tw_client *c, int error);
+#define CLI_CLIENT_OPTIONS                                                                         \
+    {"url", 'u', "URL", "the server (else $TIDEWIRE_URL, else a `tidewire dev` of this folder)"},  \
+        {"token", 't', "TOKEN", "a token or key (else $TIDEWIRE_TOKEN)"},                          \
+    {                                                                                              \
+        "timeout", 0, "DURATION", "how long to wait for the server (default 10s)"                  \
+    }
+
 /* A configuration from file, environment and flags. Warnings are said; with `check`, problems
  * too, and then NULL is returned. Caller frees. */
 tw_config *cli_config(const struct cli *cli, bool check);
@@ -91,6 +103,9 @@ int cmd_dev(struct cli *cli);
 int cmd_serve(struct cli *cli);
 int cmd_init(struct cli *cli);
 int cmd_config(struct cli *cli);
+int cmd_pub(struct cli *cli);
+int cmd_sub(struct cli *cli);
+int cmd_health(struct cli *cli);
 int cmd_token(struct cli *cli);
 int cmd_explain(struct cli *cli);
 int cmd_version(struct cli *cli);

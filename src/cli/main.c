@@ -9,6 +9,27 @@ static const struct cli_option init_options[] = {
     {"dir", 0, "DIR", "where to write (default: here)"},
     {NULL, 0, NULL, NULL},
 };
+static const struct cli_option pub_options[] = {
+    {"id", 0, "ID", "idempotency id: a repeat is one message"},
+    {"text", 0, NULL, "the content is text, not JSON"},
+    {"count", 'n', "N", "publish so often; {{n}} and {{now}} in the content are filled in"},
+    {"every", 0, "DURATION", "... with so long between"},
+    CLI_CLIENT_OPTIONS,
+    {NULL, 0, NULL, NULL},
+};
+static const struct cli_option sub_options[] = {
+    {"history", 0, "N", "first the newest N that are kept"},
+    {"since", 0, "DURATION", "first what was said in that time"},
+    {"presence", 0, NULL, "also who comes and goes"},
+    {"raw", 0, NULL, "the content alone"},
+    {"count", 'n', "N", "end after N messages"},
+    CLI_CLIENT_OPTIONS,
+    {NULL, 0, NULL, NULL},
+};
+static const struct cli_option health_options[] = {
+    CLI_CLIENT_OPTIONS,
+    {NULL, 0, NULL, NULL},
+};
 static const struct cli_option token_options[] = {
     {"sub", 0, "USER", "mint: the user"},
     {"role", 0, "ROLE", "mint: the role"},
@@ -28,6 +49,10 @@ const struct cli_verb cli_verbs[] = {
     {"serve", "", "the server", NULL, true, cmd_serve},
     {"init", "", "write a commented tidewire.yaml and a .env with a fresh secret", init_options,
      false, cmd_init},
+    {"pub", "CHANNEL [EVENT] JSON|-", "publish; - reads one JSON text a line", pub_options, false,
+     cmd_pub},
+    {"sub", "CHANNEL…", "subscribe and print what comes", sub_options, false, cmd_sub},
+    {"health", "", "is the server ready? (exit code 0 or 4)", health_options, false, cmd_health},
     {"token", "mint|check [TOKEN]", "make a token, or say what is wrong with one", token_options,
      true, cmd_token},
     {"config", "check|defaults|env|explain NAME|schema", "look at the configuration",

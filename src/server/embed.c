@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "loop/clock.h"
 #include "server/embed_priv.h"
 #include "tidewire.h"
 #include <jansson.h>
@@ -30,9 +31,19 @@ const char *tw_build(void)
     return text;
 }
 
+uint64_t tw_now_ms(void)
+{
+    return clock_wall_ms();
+}
+
 const char *tw_error_text(int error)
 {
     return error == 0 ? "all is well" : err_info(error)->text;
+}
+
+bool tw_error_is_unreachable(int error)
+{
+    return error == E_UNAVAILABLE || error == E_TIMEOUT || error == E_CLOSED || error == E_DRAINING;
 }
 
 /* ---- the catalogue ----------------------------------------------------------------------- */
