@@ -206,8 +206,7 @@ static void print_message(struct cli *cli, const tw_event *e)
         printf("%s\n", e->content);
     } else {
         print_time(e->time_ms);
-        printf("%s #%llu %s %s\n", e->channel, (unsigned long long)e->offset, e->event,
-               e->content);
+        printf("%s #%llu %s %s\n", e->channel, (unsigned long long)e->offset, e->event, e->content);
     }
 }
 

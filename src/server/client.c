@@ -138,8 +138,7 @@ int tw_client_connect(tw_client *c)
         return E_BAD_REQUEST;
     buf_clear(&c->why);
     buf_clear(&c->frame);
-    int err =
-        client_ws_open(&c->link, &c->url, c->token, link_now_ms() + c->timeout_ms, &c->why);
+    int err = client_ws_open(&c->link, &c->url, c->token, link_now_ms() + c->timeout_ms, &c->why);
     for (size_t i = 0; !err && i < c->subs_count; i++)
         err = send_subscribe(c, &c->subs[i]);
     if (!err) {
@@ -191,8 +190,14 @@ static struct client_sub *sub_of(struct tw_client *c, const char *channel)
 
 static void blank_event(tw_event *e, const char *type)
 {
-    *e = (tw_event){.type = type, .channel = "", .event = "", .content = "", .id = "",
-                    .message = "", .hint = "", .json = ""};
+    *e = (tw_event){.type = type,
+                    .channel = "",
+                    .event = "",
+                    .content = "",
+                    .id = "",
+                    .message = "",
+                    .hint = "",
+                    .json = ""};
 }
 
 /* json must live until the next call. */

@@ -38,8 +38,9 @@ bool client_url_parse(const char *text, struct client_url *out, struct buf *why)
     if (at >= 0)
         rest = str_skip(rest, (size_t)at + 3);
     if (str_is(scheme, "https") || str_is(scheme, "wss"))
-        return refuse_url(why, text, "needs TLS, which this client does not speak; use the plain "
-                                     "address behind the proxy");
+        return refuse_url(why, text,
+                          "needs TLS, which this client does not speak; use the plain "
+                          "address behind the proxy");
     if (!str_is(scheme, "http") && !str_is(scheme, "ws"))
         return refuse_url(why, text, "is no http:// or ws:// address");
     struct str path = rest, place = str_cut(&path, '/'), port = STR("80");
@@ -55,8 +56,8 @@ bool client_url_parse(const char *text, struct client_url *out, struct buf *why)
     uint64_t number;
     while (path.n && path.p[path.n - 1] == '/')
         path.n--;
-    if (place.n == 0 || place.n >= sizeof(out->host) || !num_u64(port, &number) ||
-        number > 65535 || path.n + 2 > sizeof(out->path))
+    if (place.n == 0 || place.n >= sizeof(out->host) || !num_u64(port, &number) || number > 65535 ||
+        path.n + 2 > sizeof(out->path))
         return refuse_url(why, text, "is not host:port");
     snprintf(out->host, sizeof(out->host), "%.*s", STR_ARG(place));
     snprintf(out->port, sizeof(out->port), "%.*s", STR_ARG(port));

@@ -27,8 +27,10 @@ static void read_anew(struct worker_job *job)
 static void say_problems(struct tw_config *c)
 {
     struct str rest = config_draft_problems(c->draft);
-    while (rest.n > 0)
-        log_error("server", "reload_refused", "problem=%.*s", STR_ARG(str_cut(&rest, '\n')));
+    while (rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+        log_error("server", "reload_refused", "problem=%.*s", STR_ARG(line));
+    }
 }
 
 static void reload_loop(struct loop *l, struct tw_server *s)
