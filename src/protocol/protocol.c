@@ -9,6 +9,8 @@ void *protocol_open(const struct protocol_hello *hello, int *err)
     switch (hello->kind) {
     case PROTOCOL_NATIVE:
         return native_open(hello, err);
+    case PROTOCOL_ECHO:
+        return hello->outlet; /* there is nobody behind it */
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
         break;
@@ -22,6 +24,9 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
     switch (kind) {
     case PROTOCOL_NATIVE:
         native_on_message(peer, payload, is_binary);
+        break;
+    case PROTOCOL_ECHO:
+        ((struct outlet *)peer)->ops->send(peer, payload, is_binary);
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
@@ -37,6 +42,7 @@ void protocol_on_ping(enum protocol_kind kind, void *peer)
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+    case PROTOCOL_ECHO:
         break;
     }
 }
@@ -49,6 +55,7 @@ void protocol_on_pong(enum protocol_kind kind, void *peer)
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+    case PROTOCOL_ECHO:
         break;
     }
 }
@@ -61,6 +68,7 @@ void protocol_on_drained(enum protocol_kind kind, void *peer)
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+    case PROTOCOL_ECHO:
         break;
     }
 }
@@ -72,6 +80,7 @@ uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer)
         return session_hold_ms(peer);
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+    case PROTOCOL_ECHO:
         break;
     }
     return 0;
@@ -88,6 +97,7 @@ void protocol_on_closed(enum protocol_kind kind, void *peer, int err, bool is_go
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+    case PROTOCOL_ECHO:
         break;
     }
 }

@@ -10,7 +10,12 @@
 
 #include "session/session.h"
 
-enum protocol_kind { PROTOCOL_NATIVE, PROTOCOL_SOCKETIO, PROTOCOL_PHOENIX };
+enum protocol_kind {
+    PROTOCOL_NATIVE,
+    PROTOCOL_SOCKETIO,
+    PROTOCOL_PHOENIX,
+    PROTOCOL_ECHO /* sends back what comes: /echo, for conformance suites */
+};
 
 /* A WebSocket that has been accepted. Texts are borrowed for the call. */
 struct protocol_hello {
@@ -24,13 +29,12 @@ struct protocol_hello {
     struct str ticket;         /* to be joined */
     bool tells_ticket;         /* the client cannot keep cookies: it must be told */
     uint64_t ping_ms;
-    struct str query;          /* of the upgrade request, raw */
+    struct str query; /* of the upgrade request, raw */
 };
 /* Returns the peer, or NULL and *err (E_*): the transport closes with it. */
 void *protocol_open(const struct protocol_hello *hello, int *err);
 /* One whole message of the client. */
-void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload,
-                         bool is_binary);
+void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload, bool is_binary);
 /* The transport's own liveness: what was sent before the ping has arrived with its pong. */
 void protocol_on_ping(enum protocol_kind kind, void *peer);
 void protocol_on_pong(enum protocol_kind kind, void *peer);
@@ -48,7 +52,8 @@ void native_encode_presence(struct str channel, const struct presence_update *u,
 /* An answer as one text frame's payload; nothing when it needs none. */
 void native_encode_answer(const struct answer *a, struct buf *out);
 /* The same with all that follows a "subscribed" (gap, presence), frame by frame. */
-void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct str frame), void *arg);
+void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct str frame),
+                       void *arg);
 struct native_message; /* wire/native.h */
 void native_message_of(const struct msg *m, struct native_message *out);
 extern const struct session_ops native_ops;

@@ -277,6 +277,7 @@ void assemble_transport(const struct config *c, struct transport_config *out)
         .poll_keep_max = (size_t)c->poll_linger_max,
         .channels_max = (size_t)c->limits_subscriptions,
         .cookie_path = "/",
+        .conformance = c->conformance,
     };
 }
 

@@ -235,6 +235,9 @@ static void check_stage(struct config_draft *d, const struct config *c)
         check_loopback(d, "metrics.listen", c->metrics_listen);
     if (d->develop)
         return;
+    if (c->conformance)
+        config_problem(d, place_of(d, "conformance"),
+                       "conformance: /echo is for `tidewire dev` alone");
     refuse_dev_secret(d, "auth.jwt_secret", c->auth_jwt_secret);
     for (size_t i = 0; i < c->auth_keys_count; i++)
         refuse_dev_secret(d, "auth.keys", c->auth_keys[i].secret);

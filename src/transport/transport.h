@@ -28,6 +28,7 @@ struct transport_config {
     size_t poll_keep_max;
     size_t channels_max;    /* in one SSE or poll request */
     const char *cookie_path;
+    bool conformance;       /* adds /echo */
 };
 
 /* Routes on the server, encodings in the hub's table, state on each loop. */

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "transport/transport.h"
 #include "wire/deflate.h"
+#include "wire/wshandshake.h"
 
 struct poll_home;
 
@@ -34,6 +35,8 @@ int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *w
 /* False (and answered 403) when the page's origin is not on the list. */
 bool upgrade_origin(struct http_request *req);
 void upgrade_on_native(struct http_request *req);
+/* Checks the handshake; answers and returns false when it is none. */
+bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 
 /* ---- ws.c --------------------------------------------------------------------------------- */
 struct ws_open {
@@ -41,6 +44,7 @@ struct ws_open {
     struct who who;          /* the reference is taken */
     bool deflate;
     int window_bits;
+    size_t message_bytes_max; /* 0: as configured */
     bool has_own_pings;      /* the protocol pings by itself */
     char ticket[SESSION_TICKET_SIZE + 1];
     bool claims;             /* look for a detached session of that ticket */
@@ -50,6 +54,9 @@ struct ws_open {
 };
 /* Answers 101 (with extra header lines) and runs the connection. */
 void ws_accept(struct http_request *req, struct str answer, const struct ws_open *open);
+
+/* ---- echo.c ------------------------------------------------------------------------------- */
+void echo_setup(struct http_server *hs);
 
 /* ---- encoding.c --------------------------------------------------------------------------- */
 extern const struct encoding_table encoding_table;

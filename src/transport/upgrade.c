@@ -68,8 +68,7 @@ bool upgrade_origin(struct http_request *req)
     return false;
 }
 
-/* Checks the handshake; answers and returns false when it is none. */
-static bool shake(struct http_request *req, struct wshandshake *ws)
+bool upgrade_shake(struct http_request *req, struct wshandshake *ws)
 {
     static const struct str protocols[] = {{"tidewire.v1", 11}};
     const struct transport_config *config = transport_home_of(req->loop)->config;
@@ -123,7 +122,7 @@ void upgrade_on_native(struct http_request *req)
     struct wshandshake ws;
     struct ws_open open = {.kind = PROTOCOL_NATIVE, .claims = true, .claim_ops = &native_ops};
     struct buf more = {0}, answer = {0};
-    if (!upgrade_origin(req) || !shake(req, &ws))
+    if (!upgrade_origin(req) || !upgrade_shake(req, &ws))
         return;
     struct ticket ticket = find_ticket(req);
     struct loop *home = ticket.text.n ? session_ticket_loop(req->loop, ticket.text) : NULL;
