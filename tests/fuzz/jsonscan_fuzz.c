@@ -31,6 +31,8 @@ static bool beyond_jansson(struct str text)
 static void compare(struct str text, int answer)
 {
     json_error_t error;
+    if (str_find(text, '\0') >= 0)
+        return; /* jansson takes a raw NUL behind a number for the end */
     json_t *j = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     CHECK(!j || answer == 0 || answer == E_TOO_LARGE);
     CHECK(j || answer != 0 || beyond_jansson(text));
