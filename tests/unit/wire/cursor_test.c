@@ -2,6 +2,7 @@
 /* Positions as text, and what a client might make of them. */
 #include "test.h"
 #include "wire/cursor.c"
+#include "base/mem.h"
 
 static struct arena a;
 static struct cursor_place places[CURSOR_PLACES_MAX];
@@ -170,4 +171,26 @@ TEST(limits_hold_both_ways)
     assert_int_equal(cursor_decode(buf_str(&b), &a, places, 100, &count), E_TOO_LARGE);
     buf_free(&b);
     arena_free(&a);
+}
+
+TEST(each_allocation_may_fail)
+{
+    struct cursor_place in[2] = {{STR("a"), STR("k"), 1}, {STR("b"), STR("p"), 2}};
+    for (long n = 1; n < 6; n++) {
+        struct buf b = {0};
+        mem_fail_at(n, 0);
+        int r = cursor_add_named(&b, in, 2);
+        mem_fail_at(0, 0);
+        assert_int_equal(r == 0, !b.failed);
+        assert_true(r == 0 || r == E_NO_MEMORY);
+        buf_free(&b);
+        cursor_add_named(&b, in, 2);
+        mem_fail_at(n, 0);
+        r = cursor_decode(buf_str(&b), &a, places, 100, &count);
+        mem_fail_at(0, 0);
+        assert_true(r == 0 || r == E_NO_MEMORY);
+        assert_true(n > 1 || r == E_NO_MEMORY);
+        buf_free(&b);
+        arena_free(&a);
+    }
 }

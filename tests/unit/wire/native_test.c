@@ -266,6 +266,20 @@ TEST(positions_come_one_or_by_channel)
              "since: must be a string");
 }
 
+TEST(positions_are_limited)
+{
+    struct buf b = {0};
+    buf_add_z(&b, "{\"type\":\"subscribe\",\"channel\":\"a\",\"since\":{\"a\":{\"offset\":1}");
+    for (int i = 1; i < 100; i++)
+        buf_printf(&b, ",\"c%d\":{\"offset\":1}", i);
+    buf_add_str(&b, STR("}}\0"));
+    taken(b.p);
+    b.n -= 3;
+    buf_add_str(&b, STR(",\"z\":{\"offset\":1}}}\0"));
+    refused_as(b.p, E_TOO_LARGE, "since: at most 100 positions");
+    buf_free(&b);
+}
+
 TEST(subscribe_has_its_options)
 {
     taken("{\"type\":\"subscribe\",\"channel\":\"table:messages\",\"history\":20,\"presence\":true,"
@@ -371,6 +385,12 @@ TEST(a_small_arena_ends_in_an_error)
         assert_true(r == 0 || r == E_NO_MEMORY);
         if (r < 0)
             assert_non_null(q.detail);
+        arena_free(&small);
+        small.max = most;
+        r = native_decode_binary(STR("\1c\1ex"), &small, &q);
+        assert_true(r == 0 || r == E_NO_MEMORY);
+        r = native_decode(STR("{\"type\":\"presence\",\"channel\":\"c\"}"), 64, &small, &q);
+        assert_true(r == 0 || r == E_NO_MEMORY);
         arena_free(&small);
     }
     arena_free(&a);

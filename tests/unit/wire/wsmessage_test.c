@@ -308,6 +308,22 @@ TEST(many_small_fragments_cost_what_their_bytes_cost)
     buf_free(&said);
 }
 
+TEST(fragments_without_end_are_refused)
+{
+    client_z(0x02, "x");
+    feed_in(SIZE_MAX / 2, 1000, false);
+    m.fragments = FRAGMENTS_MAX; /* as if they had come */
+    struct wsmessage_out out;
+    uint8_t next[] = {0x00, 0x80, 1, 2, 3, 4}, *p = next;
+    size_t n = sizeof(next);
+    assert_int_equal(wsmessage_feed(&m, &p, &n, NULL, &out), WSMESSAGE_ERROR);
+    assert_int_equal(out.code, 1008);
+    assert_int_equal(out.err, E_TOO_MANY);
+    assert_int_equal(wsmessage_held(&m), 0);
+    buf_free(&wire);
+    buf_free(&said);
+}
+
 TEST(a_large_message_in_small_pieces_is_put_together_once)
 {
     size_t n = 4 << 20;
