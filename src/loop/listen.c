@@ -123,7 +123,7 @@ static void welcome(struct sock_listener *ls, int fd)
 
 static bool is_peers_fault(int error)
 {
-    return error == ECONNABORTED || error == EINTR || error == EPROTO || error == EPERM ||
+    return error == ECONNABORTED || error == ECONNRESET || error == EINTR || error == EPROTO || error == EPERM ||
            error == ENETDOWN || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 

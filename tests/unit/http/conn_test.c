@@ -536,3 +536,52 @@ TEST(a_client_that_does_not_read_its_answers_is_not_read_either)
     close(fd);
     web_end(&w);
 }
+
+static char *flood(struct web *w, const char *start, const char *piece, size_t bytes)
+{
+    int fd = client_connect(w->rig.port);
+    struct buf b = {0};
+    buf_add_z(&b, start);
+    while (b.n < bytes)
+        buf_add_z(&b, piece);
+    size_t sent = 0;
+    ssize_t n;
+    while (sent < b.n && (n = send(fd, b.p + sent, b.n - sent, MSG_NOSIGNAL)) > 0)
+        sent += (size_t)n;
+    buf_free(&b);
+    shutdown(fd, SHUT_WR);
+    char *a = web_read_all(fd);
+    close(fd);
+    return a;
+}
+
+TEST(a_flood_gets_one_answer_that_can_be_read)
+{
+    struct web w;
+    begin(&w, 1, (struct http_config){0});
+    static const struct {
+        const char *start, *piece;
+        int status;
+    } floods[] = {
+        {"GET /", "a", 414},
+        {"GET /hello HTTP/1.1\r\n" HOST, "X: y\r\n", 431},
+        {"GET /hello HTTP/1.1\r\n" HOST "X: ", "y", 431},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n", "T: u\r\n", 431},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1;", "x", 431},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1;x\r\na\r\n", 431},
+    };
+    for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
+        char *a = flood(&w, floods[i].start, floods[i].piece, 1 << 20);
+        if (web_status(a) != floods[i].status)
+            printf("# flood %zu: %s\n", i, a);
+        assert_int_equal(web_status(a), floods[i].status);
+        assert_int_equal(web_count(a, "HTTP/1.1 "), 1);
+        free(a);
+    }
+    web_end(&w);
+}
+
+TEST(a_connection_that_waits_for_a_request_is_small)
+{
+    assert_true(sizeof(struct http_conn) <= 144);
+}
