@@ -22,8 +22,7 @@ struct loop;
 struct encoding_table {
     /* Appends what one client of that kind gets on the wire. Appending nothing = this kind
      * cannot carry the message (it is skipped). */
-    void (*message)(struct loop *l, enum encoding_kind kind, const struct msg *m,
-                    struct buf *out);
+    void (*message)(struct loop *l, enum encoding_kind kind, const struct msg *m, struct buf *out);
     void (*presence)(struct loop *l, enum encoding_kind kind, struct str channel,
                      const struct presence_update *u, struct buf *out);
 };

@@ -55,12 +55,12 @@ struct channel_settings {
 struct hub_config {
     const struct channel_settings *channels; /* first match wins; the last must be "*" */
     size_t channels_count;
-    size_t history_bytes_max; /* of the process; divided among the loops */
-    uint64_t idempotency_ms;  /* 5 minutes */
-    size_t idempotency_max;   /* ids kept per channel */
+    size_t history_bytes_max;    /* of the process; divided among the loops */
+    uint64_t idempotency_ms;     /* 5 minutes */
+    size_t idempotency_max;      /* ids kept per channel */
     size_t presence_members_max; /* per channel */
-    size_t channels_max;      /* in memory, of the process */
-    uint64_t channel_idle_ms; /* an unused channel without history is forgotten after */
+    size_t channels_max;         /* in memory, of the process */
+    uint64_t channel_idle_ms;    /* an unused channel without history is forgotten after */
 };
 
 /* One hub per loop; set up before the loops run. config is borrowed for good. */
@@ -124,10 +124,10 @@ struct subscribe_options {
 
 struct hub_subscribed {
     int err;
-    struct position at; /* live from here: messages with a higher offset follow */
-    bool recovered;     /* since was honoured in full */
-    bool is_catch_up;   /* of a subscription that lagged, not of a new one */
-    bool reset;         /* the epoch is another: the log was lost, positions begin anew */
+    struct position at;        /* live from here: messages with a higher offset follow */
+    bool recovered;            /* since was honoured in full */
+    bool is_catch_up;          /* of a subscription that lagged, not of a new one */
+    bool reset;                /* the epoch is another: the log was lost, positions begin anew */
     uint64_t gap_from, gap_to; /* gap_to 0 = none: these cannot be had any more */
     struct msg **missed;       /* in order; borrowed for the call */
     size_t missed_count;

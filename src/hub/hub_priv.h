@@ -26,10 +26,10 @@ ptrdiff_t history_drop_oldest(struct history *hi);
 void history_free(struct history *hi);
 
 struct presence {
-    struct map members;        /* key -> struct member */
+    struct map members; /* key -> struct member */
     size_t metas_count;
-    struct list leaving;       /* metas in their grace time */
-    struct change *changes;    /* since the last update went out */
+    struct list leaving;    /* metas in their grace time */
+    struct change *changes; /* since the last update went out */
     size_t changes_count, changes_capacity;
 };
 
@@ -43,7 +43,7 @@ struct channel {
     char epoch[24];
     uint64_t offset;      /* of the newest message that was spread */
     uint64_t last_offset; /* newest given; higher than offset while the store works */
-    uint64_t loops;  /* bit i: loop i has a topic */
+    uint64_t loops;       /* bit i: loop i has a topic */
     uint64_t used_ms;
     struct history history;
     struct presence presence;

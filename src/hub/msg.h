@@ -21,10 +21,10 @@ struct msg_fields {
     struct str event; /* empty = "message" */
     struct str content;
     struct str attachments;
-    struct str id;          /* the publisher's idempotency id, or empty */
-    struct str key;         /* conflation key, or empty */
-    struct str sender;      /* identity's sub, or empty */
-    struct str sender_name; /* public session id, or empty */
+    struct str id;           /* the publisher's idempotency id, or empty */
+    struct str key;          /* conflation key, or empty */
+    struct str sender;       /* identity's sub, or empty */
+    struct str sender_name;  /* public session id, or empty */
     uint64_t sender_session; /* 0 = none */
     /* Names of channels, each ended by '\n': a subscriber of one of `except` gets nothing; one
      * who is in several of `with` (the channels of one emit) gets one copy. */

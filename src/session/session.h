@@ -34,22 +34,22 @@
 struct session;
 
 struct session_config {
-    uint64_t resume_ms;           /* a detached session waits */
-    uint64_t presence_lease_ms;   /* ... and is shown as present */
-    uint64_t presence_grace_ms;   /* after an orderly goodbye, so that a reload is no flapping */
-    uint64_t expiring_ms;         /* notice before a token expires */
-    uint64_t token_ms;            /* a session that needs a token must get one within */
-    size_t send_bytes_max;        /* unsent bytes after which a reader is slow */
-    size_t subscriptions_max;     /* per session */
-    size_t tracked_max;           /* presence entries per session */
-    size_t payload_bytes_max;     /* content of a message */
-    size_t meta_bytes_max;        /* presence meta */
-    size_t channel_bytes_max;     /* name of a channel */
-    size_t sessions_max;          /* of the process, detached ones included */
+    uint64_t resume_ms;         /* a detached session waits */
+    uint64_t presence_lease_ms; /* ... and is shown as present */
+    uint64_t presence_grace_ms; /* after an orderly goodbye, so that a reload is no flapping */
+    uint64_t expiring_ms;       /* notice before a token expires */
+    uint64_t token_ms;          /* a session that needs a token must get one within */
+    size_t send_bytes_max;      /* unsent bytes after which a reader is slow */
+    size_t subscriptions_max;   /* per session */
+    size_t tracked_max;         /* presence entries per session */
+    size_t payload_bytes_max;   /* content of a message */
+    size_t meta_bytes_max;      /* presence meta */
+    size_t channel_bytes_max;   /* name of a channel */
+    size_t sessions_max;        /* of the process, detached ones included */
     size_t connections_per_address_max; /* of the process; 0 = no limit */
-    unsigned messages_per_second; /* per session; 0 = no limit */
+    unsigned messages_per_second;       /* per session; 0 = no limit */
     unsigned messages_burst;
-    size_t positions_max;         /* remembered deliveries that are not acknowledged yet */
+    size_t positions_max; /* remembered deliveries that are not acknowledged yet */
     struct str default_channel;
 };
 
@@ -102,11 +102,11 @@ struct session_sub {
     struct subscription sub; /* first: the hub gives it back */
     struct list link;        /* session->subs, in order of subscribing */
     struct session *session;
-    void *user;      /* the protocol's own; freed by it in session_ops.unsubscribed */
+    void *user;                /* the protocol's own; freed by it in session_ops.unsubscribed */
     struct parked_sub *parked; /* while detached: name and position */
-    char *ref;       /* of the request that is being answered */
+    char *ref;                 /* of the request that is being answered */
     size_t ref_n;
-    bool is_resume; /* asked by an attach, not by a request */
+    bool is_resume;      /* asked by an attach, not by a request */
     bool presence_stale; /* an update could not be sent: the state follows when there is room */
 };
 /* Works in any state. */
@@ -117,13 +117,13 @@ struct answer {
     int err;            /* 0 or E_* */
     const char *detail; /* which field or limit, or NULL */
     struct str channel, ref;
-    struct session_sub *sub;                /* subscribe */
+    struct session_sub *sub;                 /* subscribe */
     const struct hub_subscribed *subscribed; /* subscribe; missed messages follow by themselves */
-    bool is_resume;                         /* subscribe: of a session that was attached again */
-    bool is_repeat;                         /* subscribe: it was subscribed already */
-    const struct hub_publish *published;    /* publish */
-    struct str id;                          /* publish: the client's */
-    const struct hub_query *query;          /* presence, history */
+    bool is_resume;                          /* subscribe: of a session that was attached again */
+    bool is_repeat;                          /* subscribe: it was subscribed already */
+    const struct hub_publish *published;     /* publish */
+    struct str id;                           /* publish: the client's */
+    const struct hub_query *query;           /* presence, history */
 };
 
 /* The dialect's words. Filled by protocol (and by api for the HTTP endpoint). */
@@ -157,9 +157,9 @@ struct session_open {
     struct outlet *outlet;     /* NULL: none (the HTTP endpoint) */
     struct identity *identity; /* the session takes a reference of its own */
     void *user;                /* the protocol's record */
-    bool needs_token;     /* nothing is allowed before session_authenticate */
-    bool keeps_positions; /* the dialect has no position of its own: note what was delivered */
-    bool exact_frames;    /* ... and the outlet's sock speaks of the client's kernel */
+    bool needs_token;          /* nothing is allowed before session_authenticate */
+    bool keeps_positions;      /* the dialect has no position of its own: note what was delivered */
+    bool exact_frames;         /* ... and the outlet's sock speaks of the client's kernel */
 };
 /* NULL when sessions_max is reached. */
 struct session *session_open(struct loop *l, const struct session_open *o);

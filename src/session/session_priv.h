@@ -22,8 +22,8 @@ struct position_log {
 
 /* A subscription while there is no connection. */
 struct parked_sub {
-    struct position at;      /* where it goes on */
-    uint64_t delivered;      /* newest offset that was handed to the old connection */
+    struct position at; /* where it goes on */
+    uint64_t delivered; /* newest offset that was handed to the old connection */
     bool wants_presence, no_messages;
     uint8_t kind;
     size_t name_n;
@@ -49,8 +49,8 @@ struct session {
     struct list subs;
     struct list link; /* home->sessions */
     struct position_log *log;
-    uint64_t stream;  /* bytes handed over, where the outlet has no sock */
-    uint64_t marked;  /* stream position of the last ping */
+    uint64_t stream; /* bytes handed over, where the outlet has no sock */
+    uint64_t marked; /* stream position of the last ping */
     struct list tracked;
     struct timer timer;
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */

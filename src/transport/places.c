@@ -88,9 +88,8 @@ void places_track(struct http_request *req, struct session *s, struct str channe
         if (!track.p)
             return;
         if (track.n && track.p[0] == '{') {
-            if (native_decode(track, TRACK_DEPTH_MAX, req->arena, &nr) ||
-                nr.type != NATIVE_TRACK || nr.channels_count != 1 ||
-                !str_eq(nr.channels[0].name, channel))
+            if (native_decode(track, TRACK_DEPTH_MAX, req->arena, &nr) || nr.type != NATIVE_TRACK ||
+                nr.channels_count != 1 || !str_eq(nr.channels[0].name, channel))
                 continue;
             r.key = nr.key;
             r.meta = nr.meta;

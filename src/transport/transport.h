@@ -11,10 +11,10 @@
 #include "protocol/protocol.h"
 
 struct transport_config {
-    uint64_t ws_ping_ms;    /* a ping when nothing was sent for so long */
-    uint64_t ws_pong_ms;    /* no sign of life for so long after it: gone */
-    uint64_t ws_close_ms;   /* wait for the peer's close frame */
-    uint64_t probe_ms;      /* a new connection waits for its silent siblings */
+    uint64_t ws_ping_ms;  /* a ping when nothing was sent for so long */
+    uint64_t ws_pong_ms;  /* no sign of life for so long after it: gone */
+    uint64_t ws_close_ms; /* wait for the peer's close frame */
+    uint64_t probe_ms;    /* a new connection waits for its silent siblings */
     size_t ws_message_bytes_max;
     bool deflate;
     size_t deflate_threshold; /* smaller messages are sent as they are */
@@ -22,13 +22,13 @@ struct transport_config {
     uint64_t sse_ping_ms;
     uint64_t sse_retry_ms;
     bool sse_gzip;
-    uint64_t poll_ms;       /* default wait */
+    uint64_t poll_ms; /* default wait */
     uint64_t poll_ms_max;
-    uint64_t poll_keep_ms;  /* positions of pollers without a cursor */
+    uint64_t poll_keep_ms; /* positions of pollers without a cursor */
     size_t poll_keep_max;
-    size_t channels_max;    /* in one SSE or poll request */
+    size_t channels_max; /* in one SSE or poll request */
     const char *cookie_path;
-    bool conformance;       /* adds /echo */
+    bool conformance; /* adds /echo */
 };
 
 /* Routes on the server, encodings in the hub's table, state on each loop. */

@@ -41,13 +41,13 @@ bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 /* ---- ws.c --------------------------------------------------------------------------------- */
 struct ws_open {
     enum protocol_kind kind;
-    struct who who;          /* the reference is taken */
+    struct who who; /* the reference is taken */
     bool deflate;
     int window_bits;
     size_t message_bytes_max; /* 0: as configured */
-    bool has_own_pings;      /* the protocol pings by itself */
+    bool has_own_pings;       /* the protocol pings by itself */
     char ticket[SESSION_TICKET_SIZE + 1];
-    bool claims;             /* look for a detached session of that ticket */
+    bool claims; /* look for a detached session of that ticket */
     const struct session_ops *claim_ops;
     bool tells_ticket;
     struct str query;
@@ -86,7 +86,8 @@ struct places {
     struct place *list;
     size_t count;
 };
-/* ?channel= (repeatable) and the cursor text (may be empty), in req->arena. 0 or E_* with detail. */
+/* ?channel= (repeatable) and the cursor text (may be empty), in req->arena. 0 or E_* with detail.
+ */
 int places_read(struct http_request *req, struct str cursor, struct places *out,
                 const char **detail);
 /* The cursor for the places as they are now. */

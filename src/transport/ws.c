@@ -410,8 +410,8 @@ void ws_accept(struct http_request *req, struct str answer, const struct ws_open
     w->pending->query_n = open->query.n;
     if (open->query.n)
         memcpy(w->pending->query, open->query.p, open->query.n);
-    size_t max = open->message_bytes_max ? open->message_bytes_max
-                                         : home->config->ws_message_bytes_max;
+    size_t max =
+        open->message_bytes_max ? open->message_bytes_max : home->config->ws_message_bytes_max;
     wsmessage_init(&w->in, (uint32_t)max, open->deflate);
     w->outlet.ops = &outlet_ops;
     w->outlet.sock = http_take_over(req, answer, &sock_ops, w);

@@ -43,7 +43,7 @@ struct sock {
     struct turn_task close_task;
     struct buf in, out;
     size_t presented; /* in the call of on_input that is running */
-    size_t shown; /* of in: what the owner has seen and not used; never shown less again */
+    size_t shown;     /* of in: what the owner has seen and not used; never shown less again */
     uint64_t position, acked;
     uint64_t silent_since_ms; /* unacknowledged bytes to a peer that has vanished */
     bool is_moved, is_paused, is_closing, is_dead, is_end, was_full, is_dirty, shut_after_flush;

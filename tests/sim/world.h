@@ -19,7 +19,7 @@ enum client_kind { CLIENT_WS, CLIENT_SSE, CLIENT_SSE_MULTI, CLIENT_POLL, CLIENT_
 /* What a client has of one channel. */
 struct heard {
     bool has_begun;
-    uint64_t last;   /* offset */
+    uint64_t last; /* offset */
     size_t count, gaps, twice, holes;
 };
 struct client;
