@@ -13,7 +13,7 @@ static const char base_sql[] =
     "CREATE TABLE IF NOT EXISTS tw_migrations(name TEXT PRIMARY KEY, digest TEXT NOT NULL,"
     " applied TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS tw_tables(name TEXT PRIMARY KEY, rls INTEGER NOT NULL DEFAULT 0,"
-    " published INTEGER NOT NULL DEFAULT 0);"
+    " published INTEGER NOT NULL DEFAULT 0, full_identity INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE IF NOT EXISTS tw_policies(\"table\" TEXT NOT NULL, name TEXT NOT NULL,"
     " command TEXT NOT NULL CHECK (command IN ('all', 'select', 'insert', 'update', 'delete')),"
     " restrictive INTEGER NOT NULL, roles TEXT NOT NULL, using_expr TEXT NOT NULL,"

@@ -227,16 +227,15 @@ static void tw_like(sqlite3_context *c, int n, sqlite3_value **v)
             c, textmatch_like(text_arg(v[0]), text_arg(v[1]), sqlite3_value_int(v[2]) != 0));
 }
 
-static void tw_match(sqlite3_context *c, int n, sqlite3_value **v)
+static void match_regex(sqlite3_context *c, sqlite3_value **v, bool fold)
 {
     struct textmatch_regex *r = sqlite3_get_auxdata(c, 0);
     const char *why = NULL;
     bool fresh = !r, hit;
-    (void)n;
     if (any_null(c, v))
         return;
     if (fresh)
-        r = textmatch_compile(text_arg(v[0]), sqlite3_value_int(v[2]) != 0, &why);
+        r = textmatch_compile(text_arg(v[0]), fold, &why);
     if (!r) {
         sqlite3_result_error(c, why, -1);
         return;
@@ -245,6 +244,12 @@ static void tw_match(sqlite3_context *c, int n, sqlite3_value **v)
     sqlite3_result_int(c, hit);
     if (fresh) /* last: SQLite may free it at once */
         sqlite3_set_auxdata(c, 0, r, textmatch_free);
+}
+
+static void tw_match(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    match_regex(c, v, sqlite3_value_int(v[2]) != 0);
 }
 
 static void tw_contains(sqlite3_context *c, int n, sqlite3_value **v)
@@ -259,6 +264,21 @@ static void tw_overlaps(sqlite3_context *c, int n, sqlite3_value **v)
     (void)n;
     if (!any_null(c, v))
         sqlite3_result_int(c, jsoncontain_overlaps(text_arg(v[0]), text_arg(v[1])));
+}
+
+/* a MATCH b is match(b, a): what ilike becomes in policies and functions. */
+static void match(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    if (!any_null(c, v))
+        sqlite3_result_int(c, textmatch_like(text_arg(v[0]), text_arg(v[1]), true));
+}
+
+/* a REGEXP b is regexp(b, a): what ~ becomes. */
+static void regexp(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    match_regex(c, v, false);
+    (void)n;
 }
 
 bool functions_register(struct sqlite *h, struct fault *fault)
@@ -282,6 +302,8 @@ bool functions_register(struct sqlite *h, struct fault *fault)
         {"tw_match", 3, tw_match},
         {"tw_contains", 2, tw_contains},
         {"tw_overlaps", 2, tw_overlaps},
+        {"match", 2, match},
+        {"regexp", 2, regexp},
     };
     int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     int rc = sqlite3_create_function(h->db, "tw_array", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, h, NULL,

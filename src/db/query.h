@@ -32,6 +32,7 @@ struct query {
     unsigned aliases;
     unsigned depth;
     struct buf csv_header;
+    struct str source; /* what the outermost table is read from, when it is no table */
 };
 
 void query_init(struct query *q, struct sqlite *h, const struct identity *id, struct arena *arena,

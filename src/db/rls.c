@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/sqlfunc.h"
 #include "db/sqlite.h"
 #include <stdio.h>
 
@@ -79,8 +80,8 @@ static bool read_policies(struct sqlite *h, struct schema *s, struct fault *faul
 
 static bool read_flags(struct sqlite *h, struct schema *s, struct fault *fault)
 {
-    sqlite3_stmt *stmt =
-        sqlite_prepare(h, STR("SELECT name, rls, published FROM main.tw_tables"), fault);
+    sqlite3_stmt *stmt = sqlite_prepare(
+        h, STR("SELECT name, rls, published, full_identity FROM main.tw_tables"), fault);
     int rc;
     if (!stmt)
         return false;
@@ -90,6 +91,7 @@ static bool read_flags(struct sqlite *h, struct schema *s, struct fault *fault)
             continue;
         t->rls = sqlite3_column_int(stmt, 1);
         t->published = sqlite3_column_int(stmt, 2);
+        t->full_identity = sqlite3_column_int(stmt, 3);
     }
     sqlite_reset(stmt);
     return rc == SQLITE_DONE;
@@ -235,7 +237,7 @@ static bool install_views(struct sqlite *h, struct fault *fault)
 bool rls_install(struct sqlite *h, struct fault *fault)
 {
     bool ok = sqlite_exec(h, "PRAGMA query_only=OFF", fault) && rls_uninstall(h, fault) &&
-              install_views(h, fault);
+              sqlfunc_register(h, fault) && install_views(h, fault);
     if (!h->writer)
         ok = sqlite_exec(h, "PRAGMA query_only=ON", fault) && ok;
     return ok;

@@ -182,19 +182,39 @@ bool rowimage_ensure(struct sqlite *h, const struct table *t, struct fault *faul
     return ok;
 }
 
+/* Texts that look like numbers become numbers in a column of numeric affinity: so did the value
+ * when it was stored. */
+static void apply_affinity(const struct column *col, struct cell *c)
+{
+    bool numeric = strcmp(col->affinity, "NUMERIC") == 0 || strcmp(col->affinity, "INTEGER") == 0 ||
+                   strcmp(col->affinity, "REAL") == 0;
+    struct fault ignored;
+    struct type type;
+    struct cell number;
+    if (c->kind != CELL_TEXT || !numeric)
+        return;
+    type_parse(&type, STR("numeric"));
+    if (type_from_text(&type, c->s, NULL, &number, &ignored))
+        *c = number;
+}
+
 /* The log writes rows as JSON by column type; back to what the table stores. */
 static bool cell_of(const struct column *col, const struct jsonscan_value *v, struct arena *arena,
                     struct cell *out)
 {
     struct fault ignored;
     struct type any = {.kind = TYPE_ANY, .name = "text"};
-    if (v->type == JSONSCAN_STRING && (col->type.kind == TYPE_BYTES))
+    bool ok;
+    if (v->type == JSONSCAN_STRING && col->type.kind == TYPE_BYTES)
         return type_from_json(&col->type, v, arena, out, &ignored);
     if (v->type == JSONSCAN_STRING && col->type.kind == TYPE_JSON) {
         *out = cell_text(v->raw);
         return true;
     }
-    return type_from_json(&any, v, arena, out, &ignored);
+    ok = type_from_json(&any, v, arena, out, &ignored);
+    if (ok)
+        apply_affinity(col, out);
+    return ok;
 }
 
 bool rowimage_set(struct sqlite *h, const struct table *t, struct str json, struct fault *fault)

@@ -328,23 +328,29 @@ static bool versions(struct sqlite *h, int64_t *version, int64_t *generation)
     return h->schema && h->schema->version == *version && h->schema->generation == *generation;
 }
 
-/* Without a transaction around it. */
-static bool reload(struct sqlite *h, struct fault *fault)
+bool schema_load(struct sqlite *h, struct fault *fault)
 {
     int64_t version, generation;
     struct schema *fresh;
-    bool ok = sqlite_exec(h, "BEGIN", fault);
-    if (!ok)
-        return false;
     versions(h, &version, &generation);
     fresh = load(h, version, generation, fault);
-    if (!sqlite_exec(h, "COMMIT", fault) || !fresh) {
-        schema_free(&fresh);
+    if (!fresh)
         return false;
-    }
     schema_free(&h->schema);
     h->schema = fresh;
     sqlite_forget_statements(h);
+    return true;
+}
+
+/* Without a transaction around it. */
+static bool reload(struct sqlite *h, struct fault *fault)
+{
+    struct fault ignored;
+    bool ok = sqlite_exec(h, "BEGIN", fault) && schema_load(h, fault);
+    if (!sqlite_exec(h, "COMMIT", ok ? fault : &ignored) || !ok) {
+        schema_free(&h->schema);
+        return false;
+    }
     if (!rls_install(h, fault)) {
         schema_free(&h->schema); /* without its policies it must not be used */
         return false;

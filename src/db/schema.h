@@ -54,6 +54,7 @@ struct table {
     bool view;
     bool internal; /* not for the data API: tw_*, realtime_messages */
     bool published;
+    bool full_identity; /* UPDATE tells the whole old row */
     bool rls;
     struct column *columns;
     size_t columns_count;
@@ -101,6 +102,8 @@ struct schema {
  * the schema has changed it is read again first, with the views that carry its policies: outside
  * of the transaction, since a rollback would take temporary views back too. */
 bool schema_begin(struct sqlite *h, bool immediate, struct fault *fault);
+/* Reads it without its views, as migrations see the tables. */
+bool schema_load(struct sqlite *h, struct fault *fault);
 void schema_free(struct schema **s);
 
 struct table *schema_table(const struct schema *s, struct str name);

@@ -426,6 +426,17 @@ bool select_order(struct query *q, const struct rest_node *node, const struct ta
     return true;
 }
 
+static void put_root(struct query *q, const struct table *t)
+{
+    if (q->source.n)
+        buf_add_str(&q->text, q->source);
+    else
+        rls_source(t, q->identity, &q->text);
+    buf_add_z(&q->text, " AS ");
+    sqlite_quote(&q->text, t->name);
+    buf_add_z(&q->text, " WHERE 1");
+}
+
 bool select_read(struct query *q, const struct rest_node *node, const struct table *t,
                  int64_t limit_max)
 {
@@ -437,10 +448,7 @@ bool select_read(struct query *q, const struct rest_node *node, const struct tab
     buf_add_z(&q->text, "SELECT ");
     ok = row(q, node, t, t->name, true, &q->text, &group_by);
     buf_add_z(&q->text, " FROM ");
-    rls_source(t, q->identity, &q->text);
-    buf_add_z(&q->text, " AS ");
-    sqlite_quote(&q->text, t->name);
-    buf_add_z(&q->text, " WHERE 1");
+    put_root(q, t);
     ok = ok && where_add(q, node, t, t->name, &q->text);
     buf_add_str(&q->text, buf_str(&group_by));
     ok = ok && select_order(q, node, t, t->name, &q->text);
@@ -452,9 +460,6 @@ bool select_read(struct query *q, const struct rest_node *node, const struct tab
 bool select_count(struct query *q, const struct rest_node *node, const struct table *t)
 {
     buf_add_z(&q->text, "SELECT count(*) FROM ");
-    rls_source(t, q->identity, &q->text);
-    buf_add_z(&q->text, " AS ");
-    sqlite_quote(&q->text, t->name);
-    buf_add_z(&q->text, " WHERE 1");
+    put_root(q, t);
     return where_add(q, node, t, t->name, &q->text);
 }

@@ -195,7 +195,8 @@ static bool setup(struct sqlite *h, const struct sqlite_options *o, struct fault
         return false;
     if (!sqlite_exec(h,
                      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                     "PRAGMA recursive_triggers=ON; PRAGMA temp_store=MEMORY",
+                     "PRAGMA recursive_triggers=ON; PRAGMA temp_store=MEMORY;"
+                     "PRAGMA case_sensitive_like=ON", /* as in PostgreSQL */
                      fault))
         return false;
     snprintf(sql, sizeof sql, "PRAGMA mmap_size=%lld; %s", (long long)o->mmap_bytes,

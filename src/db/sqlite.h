@@ -27,6 +27,7 @@ struct sqlite {
     struct str extension;
     int64_t steps_left; /* thousands of virtual machine steps until it is interrupted */
     int64_t steps_max;
+    unsigned calls;          /* stored functions within one another */
     struct row_image *image; /* the logged row that a policy is asked about (rowimage.c) */
     /* Kept: */
     struct schema *schema;

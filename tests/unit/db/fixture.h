@@ -4,7 +4,7 @@
 #define TEST_DB_FIXTURE_H
 
 #include "base/mem.h"
-#include "db/base_sql.h"
+#include "db/migrate.h"
 #include "db/request.h"
 #include "db/sqlite.h"
 #include <stdio.h>
@@ -48,8 +48,29 @@ static inline void fixture_open(struct fixture *f, const char *sql)
     f->h = sqlite_open(f->path, &o, &fault);
     if (!f->h)
         fail_msg("%s: %s", fault.code, fault.message);
-    fixture_sql(f, base_sql);
+    if (!migrate_prepare(f->h, &fault))
+        fail_msg("%s: %s", fault.code, fault.message);
     fixture_sql(f, sql);
+}
+
+static inline __attribute__((unused)) void fixture_migrate(struct fixture *f, const char *name,
+                                                           const char *sql)
+{
+    struct fault fault = {0};
+    bool applied;
+    if (!migrate_apply(f->h, name, str_from(sql), &applied, &fault) || !applied)
+        fail_msg("%s: %s (%s)", fault.code, fault.message, fault.details);
+}
+
+static inline __attribute__((unused)) void fixture_refused(struct fixture *f, const char *sql,
+                                                           const char *want)
+{
+    struct fault fault = {0};
+    char text[1700];
+    bool applied;
+    assert_false(migrate_apply(f->h, "bad.sql", str_from(sql), &applied, &fault));
+    snprintf(text, sizeof text, "%s %s (%s)", fault.code, fault.message, fault.details);
+    assert_string_equal(text, want);
 }
 
 static inline void fixture_close(struct fixture *f)
