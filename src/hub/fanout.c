@@ -74,7 +74,7 @@ static bool is_for(const struct subscription *sub, const struct msg *m)
         return false;
     if (m->no_echo && m->sender_session == sub->session)
         return false;
-    return !(m->except.n || m->with.n) || hub_subscription_ops()->wants(sub, m);
+    return !(m->except.n || m->with.n || m->is_volatile) || hub_subscription_ops()->wants(sub, m);
 }
 
 /* Hands over the runs of messages that are for this member. */
@@ -115,6 +115,7 @@ void fanout_run(struct topic *t)
         h->ends_capacity = (size_t)count * ENC_COUNT;
         h->ends = mem_resize(h->ends, h->ends_capacity * sizeof(uint32_t));
     }
+    order_note(t);
     for (unsigned kind = 0; kind < ENC_COUNT; kind++) {
         encoded[kind].ends = h->ends + (size_t)kind * count;
         if (kind != ENC_NONE && t->kinds[kind])

@@ -150,7 +150,7 @@ struct subscription_ops {
     bool (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);
-    /* For msgs with `except` or `with`: is it for this one? */
+    /* For msgs with `except` or `with`, and volatile ones: is it for this one, now? */
     bool (*wants)(const struct subscription *sub, const struct msg *m);
     /* A change of who is there. [start, end) of the segment; NULL for ENC_NONE. */
     void (*presence)(struct subscription *sub, const struct presence_update *u,
@@ -174,6 +174,23 @@ const struct channel_settings *subscription_settings(const struct subscription *
 /* Local subscribers of a channel; for membership questions of one loop. */
 size_t hub_local_count(struct hub *h, struct str channel);
 struct subscription *hub_local_at(struct hub *h, struct str channel, size_t index);
+
+/* ---- the order of deliveries on one loop (order.c) ------------------------------------- */
+/* Which message of one channel was handed out before which of another? Each delivery of a loop
+ * has a number; a log says which offset of a channel got which. */
+uint64_t hub_sequence(const struct hub *h);
+/* A number for something that was sent outside of the fan-out. */
+uint64_t hub_sequence_next(struct hub *h);
+struct order_log;
+/* The log of the subscription's channel, kept from now on; a reference of the caller's, good on
+ * this loop, also after the subscription. */
+struct order_log *hub_order_log(struct subscription *sub);
+void order_log_unref(struct order_log **log);
+/* The number of a message; false when it is not known (any more). */
+bool order_log_sequence(const struct order_log *log, uint64_t offset, uint64_t *sequence);
+/* Lowers *offset to the newest offset that was handed out by then; false when it is too long
+ * ago to be known. */
+bool order_log_offset(const struct order_log *log, uint64_t sequence, uint64_t *offset);
 
 /* ---- presence ------------------------------------------------------------------------ */
 struct presence_meta {

@@ -105,6 +105,7 @@ struct topic {
     char epoch[24];
     struct msg **pending;
     uint32_t pending_count, pending_capacity;
+    struct order_log *order; /* order.c; NULL unless somebody asks for it */
     struct turn_task task;
     struct timer batch_timer;
     size_t name_n;
@@ -117,6 +118,8 @@ void fanout_add(struct topic *t, struct msg *m);
 /* Now, whatever waits. */
 void fanout_run(struct topic *t);
 void fanout_presence(struct topic *t, const struct presence_update *u);
+/* Gives what waits in the topic its places in this loop's order. */
+void order_note(struct topic *t);
 
 /* ---- hub ----------------------------------------------------------------------------- */
 struct hub {
@@ -128,6 +131,7 @@ struct hub {
     struct map topics;
     struct map subscriptions; /* id -> subscription that is asked or catching up */
     uint64_t subscription_id;
+    uint64_t sequence; /* of the newest delivery on this loop */
     uint64_t presence_ref;
     struct timer sweep;
     struct buf scratch;

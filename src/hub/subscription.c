@@ -44,6 +44,7 @@ void topic_free(struct topic *t)
     timer_stop(&t->batch_timer);
     for (uint32_t i = 0; i < t->pending_count; i++)
         msg_unref(&t->pending[i]);
+    order_log_unref(&t->order);
     mem_free(t->pending);
     mem_free(t->members);
     mem_free(t);

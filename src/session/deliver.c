@@ -123,7 +123,9 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
     }
     if (s->state != SESSION_OPEN || sub->state != SUB_LIVE)
         return false;
+    place_begin_run(ss, !a->is_catch_up);
     bool all = replay(s, ss, a);
+    place_end_run(ss, all ? a->at.offset : sub->offset);
     if (all && sub->state == SUB_LIVE && s->ops->caught_up)
         s->ops->caught_up(s, ss);
     return all;
@@ -133,6 +135,12 @@ static bool on_wants(const struct subscription *sub, const struct msg *m)
 {
     const struct session_sub *ss = (const struct session_sub *)(const void *)sub;
     const struct session *s = ss->session;
+    struct str except = m->except;
+    while (except.n)
+        if (session_sub_find(ss->session, str_cut(&except, '\n')))
+            return false;
+    if (m->is_volatile && s->outlet && outlet_waits(s->outlet))
+        return false;
     return !s->ops->wants || s->ops->wants(s, ss, m);
 }
 

@@ -16,6 +16,8 @@ struct outlet_ops {
     void (*send_framed)(struct outlet *o, struct str bytes);
     /* Bytes that wait; only asked for when o->sock is NULL. */
     size_t (*unsent)(const struct outlet *o);
+    /* Would a message have to wait now? NULL: by what is unsent. */
+    bool (*waits)(const struct outlet *o);
     /* Ends the connection with an error (E_*, 0 = normally). The session is told by
      * session_detach or session_end afterwards, or is already detached. */
     void (*close)(struct outlet *o, int err, struct str detail);
@@ -49,6 +51,12 @@ static inline void outlet_send_framed(struct outlet *o, struct str bytes)
 static inline size_t outlet_unsent(const struct outlet *o)
 {
     return o->sock ? sock_unsent(o->sock) : o->ops->unsent ? o->ops->unsent(o) : 0;
+}
+/* More than what one turn may have queued: the client is behind. */
+enum { OUTLET_BEHIND = 16 << 10 };
+static inline bool outlet_waits(const struct outlet *o)
+{
+    return o->ops->waits ? o->ops->waits(o) : outlet_unsent(o) >= OUTLET_BEHIND;
 }
 static inline void outlet_close(struct outlet *o, int err, struct str detail)
 {

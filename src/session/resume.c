@@ -13,12 +13,6 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-struct ticket_group {
-    struct list sessions;
-    size_t count;
-    char ticket[SESSION_TICKET_SIZE + 1];
-};
-
 void resume_free_parked(struct session_sub *ss)
 {
     mem_free(ss->parked);
@@ -55,7 +49,8 @@ void session_detach(struct session *s, int err)
     uint64_t now_ms = loop_now_ms(s->home->loop);
     if (s->state != SESSION_OPEN)
         return;
-    if (!config->resume_ms) {
+    uint64_t resume_ms = s->resume_ms ? s->resume_ms : config->resume_ms;
+    if (!resume_ms) {
         session_end(s, err, false);
         return;
     }
@@ -66,7 +61,7 @@ void session_detach(struct session *s, int err)
     log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
     s->outlet = NULL;
     s->state = SESSION_DETACHED;
-    s->resume_until_ms = now_ms + config->resume_ms;
+    s->resume_until_ms = now_ms + resume_ms;
     s->lease_until_ms = s->tracked_count ? now_ms + config->presence_lease_ms : 0;
     if (s->group) { /* longest waiting first */
         list_drop(&s->group_link);
@@ -103,9 +98,10 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     for (struct session_sub *ss = session_sub_first(s), *next; ss; ss = next) {
         next = session_sub_next(s, ss);
         /* The right to listen is asked again: rules and token may have changed. */
-        int err = ss->parked->no_messages ? 0
-                                          : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE,
-                                                        session_sub_channel(ss));
+        int err =
+            ss->parked->no_messages || ss->trusted
+                ? 0
+                : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE, session_sub_channel(ss));
         if (err < 0)
             session_sub_drop(s, ss);
         else
@@ -174,6 +170,7 @@ void session_ticket_join(struct session *s, struct str ticket)
     }
     s->group = g;
     g->count++;
+    g->away = NULL;
     list_push(&g->sessions, &s->group_link);
 }
 
@@ -189,15 +186,25 @@ void resume_ticket_leave(struct session *s)
         return;
     s->group = NULL;
     list_drop(&s->group_link);
-    if (--g->count)
+    if (--g->count || g->away)
         return;
-    map_remove(&s->home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE));
+    fetch_tell_gone(s->home->loop, str_of(g->ticket, SESSION_TICKET_SIZE));
+    resume_group_free(s->home, g);
+}
+
+void resume_group_free(struct session_home *home, struct ticket_group *g)
+{
+    map_remove(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE));
     mem_free(g);
 }
 
 void resume_tickets_free(struct session_home *home)
 {
-    CHECK(!home->tickets.count); /* groups go with their last session */
+    struct ticket_group *g;
+    for (size_t at = 0; (g = map_next(&home->tickets, &at));) {
+        CHECK(!g->count); /* groups go with their last session; this one was away */
+        mem_free(g);
+    }
     map_free(&home->tickets);
 }
 

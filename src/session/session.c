@@ -103,11 +103,9 @@ static void name_session(struct session *s)
     uint8_t chance[12];
     struct buf b = {0};
     loop_random(s->home->loop, chance, sizeof(chance));
-    /* The loop stands in the id so that mail and tickets find it. */
-    memcpy(&s->id, chance, sizeof(s->id));
-    s->id = (s->id & 0x00ffffffffffffffull) | (uint64_t)loop_index(s->home->loop) << 56;
-    if (!s->id)
-        s->id = 1;
+    chance[7] = (uint8_t)loop_index(s->home->loop);
+    chance[0] |= 1;                        /* 0 is nobody */
+    memcpy(&s->id, chance, sizeof(s->id)); /* so a name tells the id: session_find_name */
     base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
     memcpy(s->name, b.p, 16);
     buf_free(&b);
@@ -127,6 +125,8 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->identity = identity_ref(o->identity);
     s->keeps_positions = o->keeps_positions;
     s->exact_frames = o->exact_frames;
+    s->names_place = o->names_place;
+    s->resume_ms = o->resume_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)o->resume_ms;
     s->needs_token = o->needs_token;
     s->token_until_ms = loop_now_ms(l) + home->config->token_ms;
     s->state = SESSION_OPEN;
@@ -135,11 +135,24 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     list_init(&s->subs);
     list_init(&s->tracked);
     name_session(s);
-    list_push(&home->sessions, &s->link);
-    map_put(&home->by_id, str_of((char *)&s->id, sizeof(s->id)), s);
+    session_enlist(home, s);
     metric_add(M_SESSIONS, 1);
     session_watch(s);
     return s;
+}
+
+void session_enlist(struct session_home *home, struct session *s)
+{
+    s->home = home;
+    list_push(&home->sessions, &s->link);
+    map_put(&home->by_id, str_of((char *)&s->id, sizeof(s->id)), s);
+}
+
+void session_delist(struct session *s)
+{
+    timer_stop(&s->timer);
+    map_remove(&s->home->by_id, str_of((char *)&s->id, sizeof(s->id)));
+    list_drop(&s->link);
 }
 
 void session_end(struct session *s, int err, bool leave_now)
@@ -152,11 +165,9 @@ void session_end(struct session *s, int err, bool leave_now)
     session_untrack_all(s, leave_now ? 0 : home->config->presence_grace_ms);
     while (!list_is_empty(&s->subs))
         session_sub_drop(s, LIST_OF(s->subs.next, struct session_sub, link));
-    timer_stop(&s->timer);
     position_free(s);
     resume_ticket_leave(s);
-    map_remove(&home->by_id, str_of((char *)&s->id, sizeof(s->id)));
-    list_drop(&s->link);
+    session_delist(s);
     metric_add(M_SESSIONS, -1);
     if (s->ops->ended)
         s->ops->ended(s, err);
@@ -187,7 +198,8 @@ static void on_timer(struct loop *l, struct timer *timer)
 {
     struct session *s = LIST_OF(timer, struct session, timer);
     uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l);
-    uint64_t expires_ms = s->identity->expires_ms;
+    uint64_t expires_ms =
+        s->state == SESSION_DETACHED && s->ops->place ? 0 : s->identity->expires_ms;
     if (s->state == SESSION_DETACHED && s->lease_until_ms && s->lease_until_ms <= now_ms) {
         s->lease_until_ms = 0;
         session_untrack_all(s, 0);
@@ -219,6 +231,8 @@ void session_watch(struct session *s)
     struct loop *l = s->home->loop;
     uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l), due_ms = 0;
     uint64_t expires_ms = s->identity->expires_ms, notice_ms = s->home->config->expiring_ms;
+    if (s->state == SESSION_DETACHED && s->ops->place)
+        expires_ms = 0; /* who takes it up brings a token that is good then */
     if (expires_ms > wall_ms) {
         uint64_t left_ms = expires_ms - wall_ms;
         due_ms = now_ms + (s->is_warned || left_ms <= notice_ms ? left_ms : left_ms - notice_ms);
@@ -281,6 +295,7 @@ void session_sub_drop(struct session *s, struct session_sub *ss)
     position_forget(s, ss);
     hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     resume_free_parked(ss);
+    place_forget(ss);
     mem_free(ss->ref);
     ss->ref = NULL;
     list_drop(&ss->link);
@@ -414,6 +429,25 @@ void *session_user(const struct session *s)
 void session_set_user(struct session *s, void *user)
 {
     s->user = user;
+}
+
+void session_set_outlet(struct session *s, struct outlet *outlet)
+{
+    CHECK(s->state == SESSION_OPEN && outlet);
+    s->outlet = outlet;
+}
+
+struct session *session_find_name(struct loop *l, struct str name)
+{
+    uint64_t id;
+    struct buf b = {0};
+    struct session *s = NULL;
+    if (name.n >= 16 && base64url_decode(&b, str_head(name, 16)) && b.n == 12) {
+        memcpy(&id, b.p, sizeof(id));
+        s = session_find(l, id);
+    }
+    buf_free(&b);
+    return s && str_eq(session_name(s), str_head(name, 16)) ? s : NULL;
 }
 
 bool session_is_open(const struct session *s)

@@ -91,6 +91,7 @@ struct request {
     struct msg_fields message;
     bool wants_answer; /* also when all is well */
     bool wants_echo;   /* whatever the channel's setting says */
+    bool trusted;      /* the server's own program asks: rules and rate do not apply */
     /* track, untrack: key empty = the identity's sub, else the session's name */
     struct str key, meta;
     /* history */
@@ -106,8 +107,10 @@ struct session_sub {
     struct parked_sub *parked; /* while detached: name and position */
     char *ref;                 /* of the request that is being answered */
     size_t ref_n;
-    bool is_resume;      /* asked by an attach, not by a request */
-    bool presence_stale; /* an update could not be sent: the state follows when there is room */
+    bool is_resume;          /* asked by an attach, not by a request */
+    bool trusted;            /* the server's own program asked for it */
+    struct sub_order *order; /* place.c */
+    bool presence_stale;     /* an update could not be sent: the state follows when there is room */
 };
 /* Works in any state. */
 struct str session_sub_channel(const struct session_sub *ss);
@@ -147,6 +150,9 @@ struct session_ops {
     void (*reconnect)(struct session *s, uint64_t in_ms);
     /* For messages with `except` or `with`. NULL = wanted. */
     bool (*wants)(const struct session *s, const struct session_sub *ss, const struct msg *m);
+    /* Detached, about to be taken up or to leave for another loop: session_place_* by the text
+     * that the client gave. False: it cannot go on from there. May be NULL. */
+    bool (*place)(struct session *s, struct str place);
     /* Last call: the protocol's own record goes. */
     void (*ended)(struct session *s, int err);
 };
@@ -160,6 +166,8 @@ struct session_open {
     bool needs_token;          /* nothing is allowed before session_authenticate */
     bool keeps_positions;      /* the dialect has no position of its own: note what was delivered */
     bool exact_frames;         /* ... and the outlet's sock speaks of the client's kernel */
+    bool names_place;          /* the client names the last message it got (session_place_find) */
+    uint64_t resume_ms;        /* a detached one waits so long; 0 = as configured */
 };
 /* NULL when sessions_max is reached. */
 struct session *session_open(struct loop *l, const struct session_open *o);
@@ -189,6 +197,20 @@ struct loop *session_ticket_loop(struct loop *l, struct str ticket);
 struct session *session_ticket_claim(struct loop *l, struct str ticket,
                                      const struct session_ops *ops,
                                      const struct identity *identity);
+/* The same, wherever in the process the session lives, and also while its old connection seems
+ * alive: that one is closed. The only session of its ticket, for dialects where a ticket is of
+ * one client; it comes to loop l, with all that is its own. `place` goes to ops->place on the
+ * loop where it lived. */
+struct session_fetch {
+    struct mail mail;
+    struct loop *home;
+    const struct session_ops *ops;
+    struct identity *identity;             /* the asker's, held until done */
+    struct str ticket, place;              /* the asker's bytes, held until done */
+    void (*done)(struct session_fetch *f); /* once, on home; perhaps before the call returns */
+    struct session *session; /* detached, on home; NULL: there is none for this identity */
+};
+void session_fetch(struct loop *l, struct session_fetch *f);
 /* Attached sessions of that ticket (tabs, or a connection that is dead and does not know it). */
 size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
                                struct session **out, size_t max);
@@ -214,6 +236,12 @@ struct identity *session_identity(const struct session *s);
 struct outlet *session_outlet(const struct session *s);
 void *session_user(const struct session *s);
 void session_set_user(struct session *s, void *user);
+/* Another way for the same open session (a transport that was upgraded, output held back). */
+void session_set_outlet(struct session *s, struct outlet *outlet);
+/* By its public name, on this loop; NULL when there is none. */
+struct session *session_find_name(struct loop *l, struct str name);
+/* The server itself publishes: no session, no rules. f->channel must be set. */
+int session_publish(struct loop *l, const struct msg_fields *f);
 bool session_is_open(const struct session *s);
 bool session_is_detached(const struct session *s);
 struct session_sub *session_sub_find(struct session *s, struct str channel);
@@ -238,5 +266,18 @@ struct position session_sub_position(const struct session_sub *ss);
  * message it got. Rewinds each subscription to what stood before everything after that
  * message; false when it is not known. */
 bool session_rewind_to(struct session *s, struct str channel, uint64_t offset);
+
+/* Place of a client that names the last message it got, in all channels; the session is detached.
+ * sequence: see hub.h; sub and offset are exact for the channel of that message (or NULL). */
+struct session_place {
+    uint64_t sequence;
+    struct session_sub *sub;
+    uint64_t offset;
+};
+/* False when the message was not sent on this session, or too long ago. */
+bool session_place_find(struct session *s, struct str epoch, uint64_t offset,
+                        struct session_place *out);
+/* Each subscription goes on from there; false when that is not known any more. */
+bool session_place_set(struct session *s, const struct session_place *place);
 
 #endif

@@ -62,7 +62,8 @@ struct session {
     uint32_t subs_count;
     uint16_t tracked_count;
     uint8_t state;
-    bool keeps_positions, exact_frames, is_warned, needs_token, is_told;
+    bool keeps_positions, exact_frames, names_place, is_warned, needs_token, is_told;
+    uint32_t resume_ms; /* 0 = as configured */
     char name[17];
 };
 
@@ -101,14 +102,32 @@ uint64_t position_of(const struct session *s, const struct session_sub *ss, uint
 void position_free(struct session *s);
 uint64_t position_stream(const struct session *s);
 
+/* place.c: a run of messages goes to this subscription alone, from sub.offset on. */
+void place_begin_run(struct session_sub *ss, bool is_begin);
+void place_end_run(struct session_sub *ss, uint64_t to);
+void place_forget(struct session_sub *ss);
+
 /* resume.c */
+struct ticket_group {
+    struct list sessions;
+    size_t count;
+    struct loop *away; /* none left here: the ticket's session lives there */
+    char ticket[SESSION_TICKET_SIZE + 1];
+};
 void resume_free_parked(struct session_sub *ss);
 void resume_ticket_leave(struct session *s);
+void resume_group_free(struct session_home *home, struct ticket_group *g);
 void resume_tickets_free(struct session_home *home);
+
+/* fetch.c: the last session of a ticket has ended on this loop; its home should know. */
+void fetch_tell_gone(struct loop *l, struct str ticket);
 
 /* session.c */
 struct session_sub *session_sub_new(struct session *s);
 void session_sub_drop(struct session *s, struct session_sub *ss);
+/* Into and out of a loop's tables, with all that it has. */
+void session_enlist(struct session_home *home, struct session *s);
+void session_delist(struct session *s);
 void session_watch(struct session *s); /* sets the timer to what is due next */
 void session_untrack_all(struct session *s, uint64_t grace_ms);
 
