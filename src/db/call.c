@@ -10,9 +10,9 @@
 
 struct calling {
     struct query *q;
-    const struct request *req;
+    const struct rest_call *req;
     const struct function *f;
-    struct response *res;
+    struct rest_answer *res;
     struct restquery tree;
     struct cell *args;
     bool *given;
@@ -71,7 +71,7 @@ static bool take_args(struct calling *c)
     size_t n = c->f->args_count;
     struct str *names = arena_zero(c->q->arena, (n + 1) * sizeof *names);
     struct rest_error error;
-    bool get = c->req->method == REQUEST_CALL_READ;
+    bool get = c->req->method == REST_CALL_READ;
     c->args = arena_zero(c->q->arena, (n + 1) * sizeof *c->args);
     c->given = arena_zero(c->q->arena, (n + 1) * sizeof *c->given);
     if (!names || !c->args || !c->given)
@@ -154,7 +154,7 @@ static bool give_rows(struct calling *c, sqlite3_stmt *stmt)
 {
     struct rows rows;
     struct restaccept_result accept = c->req->accept;
-    struct request req = *c->req;
+    struct rest_call req = *c->req;
     int rc;
     if (c->f->returns_row && !c->f->returns_set)
         accept.format = ACCEPT_OBJECT;
@@ -264,13 +264,13 @@ static bool give(struct calling *c, struct str statement)
     return give_selection(c, t, statement);
 }
 
-bool call_run(struct query *q, const struct request *req, const struct function *f,
-              struct response *res)
+bool call_run(struct query *q, const struct rest_call *req, const struct function *f,
+              struct rest_answer *res)
 {
     struct calling c = {.q = q, .req = req, .f = f, .res = res};
     struct str rest = f->body, statement = STR_NONE, next = STR_NONE;
     bool bad;
-    if (f->writes && (req->method == REQUEST_CALL_READ || !q->h->writer))
+    if (f->writes && (req->method == REST_CALL_READ || !q->h->writer))
         return fault_set(q->fault, "25006", "cannot execute %.*s in a read-only transaction",
                          STR_ARG(f->name));
     if (!take_args(&c) || !sqltext_statement(&rest, &statement, &bad))

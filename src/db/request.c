@@ -5,7 +5,7 @@
 #include "db/sqlite.h"
 #include <stdio.h>
 
-void response_free(struct response *r)
+void request_free_answer(struct rest_answer *r)
 {
     buf_free(&r->body);
     buf_free(&r->location);
@@ -22,7 +22,7 @@ bool request_bad_query(const struct rest_error *error, struct fault *fault)
 }
 
 /* ---- rows ------------------------------------------------------------------------------- */
-void rows_begin(struct rows *r, const struct request *req, struct response *res)
+void rows_begin(struct rows *r, const struct rest_call *req, struct rest_answer *res)
 {
     *r = (struct rows){.res = res, .req = req};
     res->body.max = 256 << 20;
@@ -94,7 +94,7 @@ static bool count_rows(struct query *q, const struct rest_node *root, const stru
 
 /* Content-Range and status of a page: 206 when there is more than the page, 416 when it begins
  * behind the end. total -1 = not asked for. */
-static bool page(struct query *q, struct response *res, int64_t offset, int64_t total)
+static bool page(struct query *q, struct rest_answer *res, int64_t offset, int64_t total)
 {
     char last[24];
     res->status = 200;
@@ -118,8 +118,8 @@ static bool page(struct query *q, struct response *res, int64_t offset, int64_t 
     return true;
 }
 
-static bool read_rows(struct query *q, const struct request *req, const struct restquery *tree,
-                      const struct table *t, struct response *res)
+static bool read_rows(struct query *q, const struct rest_call *req, const struct restquery *tree,
+                      const struct table *t, struct rest_answer *res)
 {
     struct rows rows;
     int64_t total = -1;
@@ -133,7 +133,7 @@ static bool read_rows(struct query *q, const struct request *req, const struct r
 }
 
 /* ---- the request ------------------------------------------------------------------------ */
-static bool check_prefer(const struct request *req, struct fault *fault)
+static bool check_prefer(const struct rest_call *req, struct fault *fault)
 {
     if (!req->prefer.strict || !req->prefer.unknown[0])
         return true;
@@ -142,7 +142,7 @@ static bool check_prefer(const struct request *req, struct fault *fault)
     return false;
 }
 
-static bool run_table(struct query *q, const struct request *req, struct response *res)
+static bool run_table(struct query *q, const struct rest_call *req, struct rest_answer *res)
 {
     struct restquery tree;
     struct rest_error error;
@@ -151,12 +151,12 @@ static bool run_table(struct query *q, const struct request *req, struct respons
         return false;
     if (!restquery_parse(&tree, req->query, NULL, 0, q->arena, &error))
         return request_bad_query(&error, q->fault);
-    if (req->method == REQUEST_READ)
+    if (req->method == REST_READ)
         return read_rows(q, req, &tree, t, res);
     return write_run(q, req, &tree, t, res);
 }
 
-static struct function *function_of(struct query *q, const struct request *req)
+static struct function *function_of(struct query *q, const struct rest_call *req)
 {
     struct function *f = schema_function(q->schema, req->name);
     if (!f) {
@@ -171,12 +171,12 @@ static struct function *function_of(struct query *q, const struct request *req)
     return f;
 }
 
-bool request_run(struct sqlite *h, const struct request *req, struct arena *arena,
-                 struct response *res, struct fault *fault)
+bool request_run(struct sqlite *h, const struct rest_call *req, struct arena *arena,
+                 struct rest_answer *res, struct fault *fault)
 {
     struct query q;
     bool ok;
-    *res = (struct response){0};
+    *res = (struct rest_answer){0};
     *fault = (struct fault){0};
     CHECK(h->schema);
     if (!check_prefer(req, fault))
@@ -186,7 +186,7 @@ bool request_run(struct sqlite *h, const struct request *req, struct arena *aren
                    ? QUERY_CSV
                    : (req->accept.strip_nulls ? QUERY_JSON_STRIPPED : QUERY_JSON);
     sqlite_begin(h, req->identity);
-    if (req->method == REQUEST_CALL || req->method == REQUEST_CALL_READ) {
+    if (req->method == REST_CALL || req->method == REST_CALL_READ) {
         struct function *f = function_of(&q, req);
         ok = f && call_run(&q, req, f, res);
     } else
@@ -194,34 +194,34 @@ bool request_run(struct sqlite *h, const struct request *req, struct arena *aren
     sqlite_end(h);
     query_free(&q);
     if (!ok) {
-        response_free(res);
-        *res = (struct response){0};
+        request_free_answer(res);
+        *res = (struct rest_answer){0};
         return false;
     }
     restprefer_write(&req->prefer, &res->applied);
     return true;
 }
 
-bool request_writes(struct sqlite *h, const struct request *req)
+bool request_writes(struct sqlite *h, const struct rest_call *req)
 {
     const struct function *f;
-    if (req->method != REQUEST_CALL)
-        return req->method != REQUEST_READ && req->method != REQUEST_CALL_READ;
+    if (req->method != REST_CALL)
+        return req->method != REST_READ && req->method != REST_CALL_READ;
     f = h->schema ? schema_function(h->schema, req->name) : NULL;
     return f && f->writes;
 }
 
-bool request_run_alone(struct sqlite *h, const struct request *req, struct arena *arena,
-                       struct response *res, struct fault *fault)
+bool request_run_alone(struct sqlite *h, const struct rest_call *req, struct arena *arena,
+                       struct rest_answer *res, struct fault *fault)
 {
     bool ok;
-    *res = (struct response){0};
+    *res = (struct rest_answer){0};
     if (!schema_begin(h, h->writer, fault))
         return false;
     ok = request_run(h, req, arena, res, fault);
     if (ok && !sqlite_exec(h, "COMMIT", fault)) {
-        response_free(res);
-        *res = (struct response){0};
+        request_free_answer(res);
+        *res = (struct rest_answer){0};
         ok = false;
     }
     if (!ok) {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/rowimage.h"
 #include "db/sqlfunc.h"
 #include "db/sqlite.h"
 #include <stdio.h>
@@ -234,10 +235,23 @@ static bool install_views(struct sqlite *h, struct fault *fault)
     return true;
 }
 
+/* For rows that are in no table: what the feed judges, and private channels. */
+static bool install_images(struct sqlite *h, struct fault *fault)
+{
+    for (size_t i = 0; i < h->schema->tables_count; i++) {
+        const struct table *t = &h->schema->tables[i];
+        bool topics = str_is(t->name, "realtime_messages");
+        if (((t->published && h->images) || topics) && !rowimage_ensure(h, t, fault))
+            return false;
+    }
+    return true;
+}
+
 bool rls_install(struct sqlite *h, struct fault *fault)
 {
     bool ok = sqlite_exec(h, "PRAGMA query_only=OFF", fault) && rls_uninstall(h, fault) &&
-              sqlfunc_register(h, fault) && install_views(h, fault);
+              sqlfunc_register(h, fault) && install_views(h, fault) &&
+              install_images(h, fault);
     if (!h->writer)
         ok = sqlite_exec(h, "PRAGMA query_only=ON", fault) && ok;
     return ok;

@@ -173,7 +173,9 @@ bool rowimage_ensure(struct sqlite *h, const struct table *t, struct fault *faul
 {
     struct buf b = {0};
     bool ok;
-    buf_add_z(&b, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.");
+    buf_add_z(&b, "DROP TABLE IF EXISTS temp."); /* its columns may be others now */
+    rowimage_name(t, &b);
+    buf_add_z(&b, "; CREATE VIRTUAL TABLE temp.");
     rowimage_name(t, &b);
     buf_add_z(&b, " USING tw_image");
     buf_add_c(&b, 0);

@@ -15,7 +15,7 @@ struct row_image;
 
 bool rowimage_register(struct sqlite *h, struct fault *fault);
 void rowimage_free(struct row_image **image);
-/* Makes temp."tw_image_<table>" unless it is there. */
+/* Makes temp."tw_image_<table>" anew. Outside of a transaction. */
 bool rowimage_ensure(struct sqlite *h, const struct table *t, struct fault *fault);
 void rowimage_name(const struct table *t, struct buf *out);
 /* The one row: the JSON object of a logged row. Members that are missing are NULL. Texts may

@@ -21,6 +21,7 @@ struct row_image;
 struct sqlite {
     sqlite3 *db;
     bool writer;
+    bool images; /* makes row images of published tables (the feed) */
     /* The statement at hand: */
     const struct identity *identity;
     struct str topic;

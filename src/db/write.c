@@ -18,10 +18,10 @@ enum { BODY_COLUMNS_MAX = 500 };
 
 struct writing {
     struct query *q;
-    const struct request *req;
+    const struct rest_call *req;
     const struct restquery *tree;
     const struct table *t;
-    struct response *res;
+    struct rest_answer *res;
     struct rows rows;
     bool wants_rows; /* a representation */
     bool wants_key;  /* Location */
@@ -511,7 +511,7 @@ static void put_range(struct writing *w)
     size_t size = sizeof w->res->content_range;
     if (w->req->prefer.count)
         snprintf(total, sizeof total, "%lld", (long long)w->affected);
-    if (w->req->method == REQUEST_UPDATE && w->affected)
+    if (w->req->method == REST_UPDATE && w->affected)
         snprintf(out, size, "0-%lld/%s", (long long)w->affected - 1, total);
     else
         snprintf(out, size, "*/%s", total);
@@ -519,7 +519,7 @@ static void put_range(struct writing *w)
 
 static bool answer(struct writing *w)
 {
-    struct response *res = w->res;
+    struct rest_answer *res = w->res;
     bool representation = w->wants_rows && !w->wants_key;
     bool met_all = w->req->prefer.resolution == PREFER_MERGE && w->affected && !w->inserted;
     if (!check_max(w))
@@ -528,7 +528,7 @@ static bool answer(struct writing *w)
     if (representation && !rows_end(&w->rows, w->q))
         return false;
     put_range(w);
-    if (w->req->method == REQUEST_INSERT)
+    if (w->req->method == REST_INSERT)
         res->status = met_all ? 200 : 201;
     else
         res->status = representation ? 200 : 204;
@@ -551,8 +551,8 @@ static void begin_rows(struct writing *w)
     restart(w);
 }
 
-bool write_run(struct query *q, const struct request *req, const struct restquery *tree,
-               const struct table *t, struct response *res)
+bool write_run(struct query *q, const struct rest_call *req, const struct restquery *tree,
+               const struct table *t, struct rest_answer *res)
 {
     struct writing *w = arena_zero(q->arena, sizeof *w);
     struct jsonscan_value body = {0};
@@ -566,12 +566,12 @@ bool write_run(struct query *q, const struct request *req, const struct restquer
     if (t->view)
         return fault_set(q->fault, "55000", "cannot write to view \"%.*s\"", STR_ARG(t->name));
     begin_rows(w);
-    if (req->method == REQUEST_DELETE)
+    if (req->method == REST_DELETE)
         return delete_all(w) && answer(w);
     if (jsonscan_check(req->body, JSONSCAN_DEPTH, &body) != 0 ||
         (body.type != JSONSCAN_OBJECT && body.type != JSONSCAN_ARRAY))
         return not_json(w, "Empty or invalid json");
-    if (req->method == REQUEST_UPDATE)
+    if (req->method == REST_UPDATE)
         return update_all(w, &body) && answer(w);
     if ((req->prefer.resolution || tree->on_conflict) && !find_target(w))
         return false;

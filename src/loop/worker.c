@@ -16,6 +16,9 @@ struct worker_lane {
     pthread_t threads[];
 };
 
+/* The job this thread is at, until it is finished. */
+static _Thread_local struct worker_job *current;
+
 static struct worker_job *take_one(struct worker_lane *lane)
 {
     struct worker_job *job = lane->first;
@@ -37,8 +40,10 @@ static void *run_lane(void *arg)
         struct worker_job *job = take_one(lane);
         if (job) {
             pthread_mutex_unlock(&lane->lock);
+            current = job;
             job->work(job);
-            worker_finish(job);
+            if (current) /* else it finished itself, to keep an order */
+                worker_finish(job);
             pthread_mutex_lock(&lane->lock);
         } else if (lane->closing) {
             break;
@@ -103,6 +108,8 @@ static void deliver(struct loop *l, struct mail *mail)
 
 void worker_finish(struct worker_job *job)
 {
+    if (job == current)
+        current = NULL;
     job->mail.deliver = deliver;
     loop_post(job->home, &job->mail);
 }

@@ -153,6 +153,11 @@ struct rest_error {
 bool restquery_parse(struct restquery *q, struct str query, const struct str *function_args,
                      size_t function_args_count, struct arena *arena, struct rest_error *error);
 
+/* The filter of a subscription: "room_id=eq.5,name=not.like.a*", all must hold; commas inside
+ * quotes or parentheses belong to values. *out is a list of leaves, NULL when there is none. */
+bool restquery_parse_watch(struct rest_logic **out, struct str filter, struct arena *arena,
+                           struct rest_error *error);
+
 /* "a=1&b=c+d" walk: false at the end. Decodes percent and '+' into the arena. */
 bool restquery_next_pair(struct str *rest, struct str *name, struct str *value,
                          struct arena *arena);

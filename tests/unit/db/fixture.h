@@ -90,14 +90,14 @@ struct ask {
     const char *prefer, *accept, *body, *key;
 };
 
-static inline enum request_method fixture_method(const char **target)
+static inline enum rest_method fixture_method(const char **target)
 {
     static const struct {
         const char *word;
-        enum request_method method;
-    } words[] = {{"GET /rpc/", REQUEST_CALL_READ}, {"POST /rpc/", REQUEST_CALL},
-                 {"GET /", REQUEST_READ},          {"POST /", REQUEST_INSERT},
-                 {"PATCH /", REQUEST_UPDATE},      {"DELETE /", REQUEST_DELETE}};
+        enum rest_method method;
+    } words[] = {{"GET /rpc/", REST_CALL_READ}, {"POST /rpc/", REST_CALL},
+                 {"GET /", REST_READ},          {"POST /", REST_INSERT},
+                 {"PATCH /", REST_UPDATE},      {"DELETE /", REST_DELETE}};
     for (size_t i = 0; i < 6; i++) {
         if (strncmp(*target, words[i].word, strlen(words[i].word)) == 0) {
             *target += strlen(words[i].word);
@@ -105,18 +105,18 @@ static inline enum request_method fixture_method(const char **target)
         }
     }
     fail_msg("method? %s", *target);
-    return REQUEST_READ;
+    return REST_READ;
 }
 
 /* Runs "GET /messages?id=eq.5"; the answer as "200 [..]" or "409 23505 message". */
 static inline void fixture_run(struct fixture *f, const char *line, struct ask a, struct buf *out,
-                               struct response *kept)
+                               struct rest_answer *kept)
 {
     struct arena arena = {0};
-    struct response res;
+    struct rest_answer res;
     struct fault fault;
     const char *target = line, *mark;
-    struct request req = {.method = fixture_method(&target)};
+    struct rest_call req = {.method = fixture_method(&target)};
     mark = strchr(target, '?');
     req.name = str_of(target, mark ? (size_t)(mark - target) : strlen(target));
     req.query = mark ? str_from(mark + 1) : STR("");
@@ -131,7 +131,7 @@ static inline void fixture_run(struct fixture *f, const char *line, struct ask a
         if (kept)
             *kept = res;
         else
-            response_free(&res);
+            request_free_answer(&res);
     } else {
         buf_printf(out, "%d %s %s", fault.status, fault.code, fault.message);
         if (fault.details[0])

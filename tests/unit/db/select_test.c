@@ -330,11 +330,11 @@ TEST(media_types_shape_the_answer)
 static void range(const char *line, const char *prefer, int status, const char *want)
 {
     struct buf b = {0};
-    struct response res = {0};
+    struct rest_answer res = {0};
     fixture_run(&f, line, (struct ask){.prefer = prefer}, &b, &res);
     if (strcmp(res.content_range, want) != 0 || res.status != status)
         fail_msg("%s: %d %s, not %d %s", line, res.status, res.content_range, status, want);
-    response_free(&res);
+    request_free_answer(&res);
     buf_free(&b);
 }
 

@@ -44,12 +44,12 @@ TEST(an_insert_answers_as_asked)
 static void location(const char *line, const char *body, const char *want)
 {
     struct buf b = {0};
-    struct response res = {0};
+    struct rest_answer res = {0};
     fixture_run(&f, line, (struct ask){.prefer = "return=headers-only", .body = body}, &b, &res);
     if (!str_eq(buf_str(&res.location), str_from(want)))
         fail_msg("%s: %.*s, not %s", line, STR_ARG(buf_str(&res.location)), want);
     assert_string_equal(b.p, "201 ");
-    response_free(&res);
+    request_free_answer(&res);
     buf_free(&b);
 }
 
