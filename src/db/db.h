@@ -24,16 +24,16 @@
 
 struct db;
 struct db_config {
-    const char *path;       /* the file; its folder must exist */
-    const char *migrations; /* folder of *.sql; NULL = none */
-    const char *builtin;    /* SQL text applied first, as migration "builtin"; NULL = none */
-    unsigned readers;       /* 0 = 2 */
-    int64_t rows_max;       /* rows of one read at most; 0 = 1000 */
-    int64_t steps_max;      /* thousands of SQLite steps per request; 0 = 200,000 */
-    size_t waiting_max;     /* jobs that may wait per lane; 0 = 4096 */
-    unsigned group_max;     /* writes in one commit; 0 = 256 */
-    int64_t pages_max;      /* of the file; 0 = no limit */
-    uint64_t poll_ms;       /* looking for changes of other processes; 0 = 200 */
+    const char *path;         /* the file; its folder must exist */
+    const char *migrations;   /* folder of *.sql; NULL = none */
+    const char *builtin;      /* SQL text applied first, as migration "builtin"; NULL = none */
+    unsigned readers;         /* 0 = 2 */
+    int64_t rows_max;         /* rows of one read at most; 0 = 1000 */
+    int64_t steps_max;        /* thousands of SQLite steps per request; 0 = 200,000 */
+    size_t waiting_max;       /* jobs that may wait per lane; 0 = 4096 */
+    unsigned group_max;       /* writes in one commit; 0 = 256 */
+    int64_t pages_max;        /* of the file; 0 = no limit */
+    uint64_t poll_ms;         /* looking for changes of other processes; 0 = 200 */
     const char *changes_age;  /* SQLite's modifier; NULL = "-1 day" */
     int64_t changes_rows_max; /* kept in the change log; 0 = 1,000,000 */
     size_t watches_max;       /* 0 = 100,000 */
@@ -50,8 +50,8 @@ struct db_rest {
     struct rest_call call; /* texts are copied by db_rest */
     void (*done)(struct loop *l, struct db_rest *r);
     /* The answer: */
-    bool failed;        /* then `answer.body` is the error object and answer.status its status */
-    char code[12];      /* "23505" */
+    bool failed;   /* then `answer.body` is the error object and answer.status its status */
+    char code[12]; /* "23505" */
     struct rest_answer answer;
     void *task; /* of the room */
 };

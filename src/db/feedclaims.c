@@ -64,8 +64,8 @@ static void look_at_jwt(struct searching *g, struct sqltext *s, bool in_select)
     t = sqltext_next(&copy);
     if (sqltext_is(&t, "->>") || sqltext_is(&t, "->")) {
         t = sqltext_next(&copy);
-        if (t.kind == SQLTEXT_STRING && t.text.n > 2 && t.text.p[0] == '\'' &&
-            t.text.p[1] != '$' && str_find(str_of(t.text.p + 1, t.text.n - 2), '\'') < 0) {
+        if (t.kind == SQLTEXT_STRING && t.text.n > 2 && t.text.p[0] == '\'' && t.text.p[1] != '$' &&
+            str_find(str_of(t.text.p + 1, t.text.n - 2), '\'') < 0) {
             add_claim(g, str_of(t.text.p + 1, t.text.n - 2));
             return;
         }

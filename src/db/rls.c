@@ -250,8 +250,7 @@ static bool install_images(struct sqlite *h, struct fault *fault)
 bool rls_install(struct sqlite *h, struct fault *fault)
 {
     bool ok = sqlite_exec(h, "PRAGMA query_only=OFF", fault) && rls_uninstall(h, fault) &&
-              sqlfunc_register(h, fault) && install_views(h, fault) &&
-              install_images(h, fault);
+              sqlfunc_register(h, fault) && install_views(h, fault) && install_images(h, fault);
     if (!h->writer)
         ok = sqlite_exec(h, "PRAGMA query_only=ON", fault) && ok;
     return ok;

@@ -179,7 +179,7 @@ static bool compares(enum rest_op op, int order)
 {
     static const bool truth[][3] = {
         /* less, equal, greater; by enum rest_op */
-        {false, true, false}, {true, false, true}, {false, false, true},
+        {false, true, false}, {true, false, true},  {false, false, true},
         {false, true, true},  {true, false, false}, {true, true, false},
     };
     return truth[op][order < 0 ? 0 : order == 0 ? 1 : 2];

@@ -17,8 +17,8 @@ static struct sqlite *open_file(const char *path, bool create, struct buf *out)
 static int end(struct sqlite *h, bool ok, const struct fault *fault, struct buf *out)
 {
     if (!ok)
-        buf_printf(out, "%s: %s%s%s%s\n", fault->code, fault->message, fault->details[0] ? " (" : "",
-                   fault->details, fault->details[0] ? ")" : "");
+        buf_printf(out, "%s: %s%s%s%s\n", fault->code, fault->message,
+                   fault->details[0] ? " (" : "", fault->details, fault->details[0] ? ")" : "");
     sqlite_close(&h);
     return ok ? 0 : 1;
 }

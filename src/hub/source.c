@@ -23,8 +23,8 @@ void source_watch_open(struct loop *l, struct source_watch *w, const struct sour
     if (ops)
         ops->watch(source, l, w, o);
     else
-        w->opened(w, &(struct source_opened){.err = E_UNAVAILABLE,
-                                             .message = "There is no database"});
+        w->opened(w,
+                  &(struct source_opened){.err = E_UNAVAILABLE, .message = "There is no database"});
 }
 
 void source_watch_close(struct loop *l, struct source_watch *w)

@@ -47,11 +47,11 @@ void source_change_unref(struct source_change **c);
 
 struct source_watch;
 struct source_opened {
-    int err; /* 0, E_BAD_REQUEST (see message), E_TOO_MANY, E_UNAVAILABLE */
-    const char *message; /* why, for people; borrowed */
-    uint64_t seq;        /* live from here */
+    int err;                      /* 0, E_BAD_REQUEST (see message), E_TOO_MANY, E_UNAVAILABLE */
+    const char *message;          /* why, for people; borrowed */
+    uint64_t seq;                 /* live from here */
     char epoch[SOURCE_EPOCH_MAX]; /* seq is meant within it */
-    bool gap;            /* `since` could not be honoured in full */
+    bool gap;                     /* `since` could not be honoured in full */
 };
 /* Embedded in the subscriber's record; on one loop. */
 struct source_watch {
