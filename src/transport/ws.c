@@ -40,6 +40,7 @@ struct ws {
     uint64_t heard_ms; /* last input */
     uint8_t state, kind, window_bits;
     bool deflate, has_own_pings, awaits_pong, is_probed, is_held, is_goodbye;
+    bool was_paused; /* input may have come long ago: only a pong is a sign of life now */
 };
 
 /* What is known before the peer exists. */
@@ -134,8 +135,8 @@ static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
     struct buf b = {0};
     if (w->heard_ms >= since_ms)
         return true;
-    if (w->is_probed || w->state != WS_OPEN)
-        return false;
+    if (w->is_probed || w->is_held || w->state != WS_OPEN)
+        return false; /* what is held is looked at soon; then it is asked */
     w->is_probed = true;
     wsframe_add(&b, WSFRAME_PING, STR_NONE);
     sock_send(o->sock, b.p, b.n);
@@ -181,13 +182,18 @@ static void on_broken(struct ws *w, const struct wsmessage_out *out)
     sock_close(w->outlet.sock, LINGER_MS);
 }
 
-static void alive(struct ws *w)
+static void alive(struct ws *w, bool is_pong)
 {
-    w->heard_ms = loop_now_ms(sock_loop(w->outlet.sock));
-    if (w->state == WS_OPEN && (w->awaits_pong || w->is_probed)) {
-        w->awaits_pong = w->is_probed = false;
-        w->deadline_ms = 0;
-    }
+    if (is_pong)
+        w->was_paused = false;
+    if (!w->was_paused)
+        w->heard_ms = loop_now_ms(sock_loop(w->outlet.sock));
+    if (w->state != WS_OPEN || (!w->awaits_pong && !w->is_probed))
+        return;
+    if (w->is_probed && w->was_paused)
+        return;
+    w->awaits_pong = w->is_probed = false;
+    w->deadline_ms = 0;
 }
 
 /* True when no more input is to be looked at now. */
@@ -199,7 +205,7 @@ static bool must_hold(struct ws *w)
         return false;
     if (hold_ms)
         w->hold_until_ms = loop_now_ms(sock_loop(s)) + hold_ms;
-    w->is_held = true;
+    w->is_held = w->was_paused = true;
     sock_pause(s);
     watch(w);
     return true;
@@ -214,7 +220,7 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
     if (w->state == WS_PROBING || w->is_held)
         return 0;
     metric_add(M_BYTES_RECEIVED, (int64_t)n);
-    alive(w);
+    alive(w, false);
     for (;;) {
         enum wsmessage_event event = wsmessage_feed(&w->in, &at, &left, home_of(w)->inflate, &out);
         switch (event) {
@@ -230,6 +236,7 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
                 answer_control(w, WSFRAME_PONG, out.payload);
             break;
         case WSMESSAGE_PONG:
+            alive(w, true);
             if (w->state == WS_OPEN && w->peer)
                 protocol_on_pong(w->kind, w->peer);
             break;
@@ -390,6 +397,7 @@ static void probe_siblings(struct ws *w)
         return;
     }
     w->state = WS_PROBING;
+    w->was_paused = true;
     /* A sibling may itself have come while we waited, and be dead too: a few rounds. */
     w->pending->until_ms = loop_now_ms(l) + PROBE_ROUNDS * ms;
     sock_pause(w->outlet.sock);

@@ -41,7 +41,9 @@ static void hurt(struct scene *sc)
             sim_peer_cut(peer);
         break;
     case 3:
-        if (peer) { /* half-open: the client knows, the server does not */
+        /* Half-open: the client knows, the server does not. What its kernel had it has read. */
+        client_step(c);
+        if ((peer = client_peer(c)) != NULL) {
             sim_peer_vanish(peer);
             client_give_up(c);
         }

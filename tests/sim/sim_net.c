@@ -278,8 +278,8 @@ void sim_flush(struct loop *l)
         struct sock *s = LIST_OF(link, struct sock, ready);
         if (!s->is_dead)
             flush_one(s);
-        if (!s->is_dead && s->in.n && !s->is_paused && !list_linked(&s->ready) && s->is_dirty)
-            make_ready(s);
+        if (!s->is_dead && s->in.n > s->shown && !s->is_paused)
+            make_ready(s); /* input that nobody has looked at */
     }
 }
 

@@ -265,7 +265,8 @@ static void on_frame(struct client *c, struct str json)
         struct str ticket = field_text(json, "ticket");
         struct str session = field_text(json, "session");
         snprintf(c->session, sizeof(c->session), "%.*s.%.*s", STR_ARG(session), STR_ARG(ticket));
-    } else if (str_is(type, "subscribed") && !c->heard[channel.p[1] - '0'].has_begun) {
+    } else if (str_is(type, "subscribed") && str_find_str(json, STR("\"recovered\":true")) < 0 &&
+               !c->heard[channel.p[1] - '0'].has_begun) {
         c->heard[channel.p[1] - '0'].has_begun = true;
         c->heard[channel.p[1] - '0'].last = field_u64(json, "offset");
     }
