@@ -117,6 +117,8 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
         answer_subscribe(s, ss, a);
         resume_free_parked(ss);
     }
+    if (a->gap_to && !a->reset && s->state == SESSION_OPEN) /* a gap must arrive like a message */
+        (void)position_note(s, ss, position_stream(s), a->gap_from);
     if (a->err) {
         session_sub_drop(s, ss);
         return false;

@@ -222,8 +222,8 @@ void sim_read_ready(struct loop *l)
     list_splice(&batch, &l->ready);
     while ((link = list_take(&batch))) {
         struct sock *s = LIST_OF(link, struct sock, ready);
-        if (s->is_dead)
-            continue;
+        if (s->is_dead || !s->ops)
+            continue; /* nobody owns it yet: looked at when somebody does */
         if (s->wire->is_cut) {
             die(s, E_CLOSED);
             continue;
