@@ -271,14 +271,15 @@ void feedindex_identify(struct feedindex *ix, uint64_t id, struct identity *iden
 }
 
 /* ---- tables ----------------------------------------------------------------------------- */
+/* In WHERE, so that "a or b" stops at a: as a value SQLite would evaluate both. */
 static void put_visibility(struct feed_table *ft)
 {
-    buf_add_z(&ft->visibility, "SELECT coalesce(");
-    rls_condition(ft->t, POLICY_SELECT, RLS_USING, &ft->visibility);
-    buf_add_z(&ft->visibility, ", 0) FROM temp.");
+    buf_add_z(&ft->visibility, "SELECT 1 FROM temp.");
     rowimage_name(ft->t, &ft->visibility);
     buf_add_z(&ft->visibility, " AS ");
     sqlite_quote(&ft->visibility, ft->t->name);
+    buf_add_z(&ft->visibility, " WHERE ");
+    rls_condition(ft->t, POLICY_SELECT, RLS_USING, &ft->visibility);
 }
 
 static void free_tables(struct feedindex *ix)

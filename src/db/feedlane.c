@@ -85,8 +85,7 @@ static bool is_visible(struct feedlane *f, struct feed_table *ft, const struct f
     bool visible = false;
     if (stmt) {
         sqlite_begin(f->h, c->identity);
-        if (sqlite_step(f->h, stmt, &fault) == SQLITE_ROW)
-            visible = sqlite3_column_int(stmt, 0) != 0;
+        visible = sqlite_step(f->h, stmt, &fault) == SQLITE_ROW;
         sqlite_end(f->h);
         sqlite_reset(stmt);
     }

@@ -56,14 +56,13 @@ static bool run(struct sqlite *h, struct lanes_task *task, struct fault *fault)
     }
     if (!set_image(h, t, q, fault))
         return false;
-    buf_add_z(&sql, "SELECT coalesce(");
+    buf_add_z(&sql, "SELECT 1 FROM temp.");
+    rowimage_name(t, &sql);
+    buf_add_z(&sql, " AS realtime_messages WHERE ");
     if (is_write(q->op))
         rls_condition(t, POLICY_INSERT, RLS_CHECK, &sql);
     else
         rls_condition(t, POLICY_SELECT, RLS_USING, &sql);
-    buf_add_z(&sql, ", 0) FROM temp.");
-    rowimage_name(t, &sql);
-    buf_add_z(&sql, " AS realtime_messages");
     stmt = sqlite_prepare(h, buf_str(&sql), fault);
     buf_free(&sql);
     if (!stmt)
@@ -72,10 +71,10 @@ static bool run(struct sqlite *h, struct lanes_task *task, struct fault *fault)
     h->topic = q->channel;
     h->extension = extension_of(q->op);
     rc = sqlite_step(h, stmt, fault);
-    p->allowed = rc == SQLITE_ROW && sqlite3_column_int(stmt, 0) != 0;
+    p->allowed = rc == SQLITE_ROW;
     sqlite_end(h);
     sqlite_reset(stmt);
-    return rc == SQLITE_ROW;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
 }
 
 static void done(struct loop *l, struct lanes_task *task)

@@ -114,13 +114,13 @@ static void put_checks(struct writing *w, enum policy_command command, bool must
         buf_add_c(b, '1');
         return;
     }
-    buf_add_z(b, "coalesce(");
+    buf_add_z(b, "CASE WHEN "); /* not as a value: "a or b" must stop at a */
     rls_condition(w->t, command, RLS_CHECK, b);
     if (must_see) {
         buf_add_z(b, " AND ");
         rls_condition(w->t, POLICY_SELECT, RLS_USING, b);
     }
-    buf_add_z(b, ", 0)");
+    buf_add_z(b, " THEN 1 ELSE 0 END");
 }
 
 /* 'id=eq.5' for Location, in one text value. */
@@ -288,11 +288,11 @@ static int find_row(struct writing *w, const struct cell *cells)
     restart(w);
     buf_add_z(&w->q->text, "SELECT ");
     if (w->guarded) {
-        buf_add_z(&w->q->text, "coalesce(");
+        buf_add_z(&w->q->text, "CASE WHEN ");
         rls_condition(w->t, POLICY_UPDATE, RLS_USING, &w->q->text);
         buf_add_z(&w->q->text, " AND ");
         rls_condition(w->t, POLICY_SELECT, RLS_USING, &w->q->text);
-        buf_add_z(&w->q->text, ", 0)");
+        buf_add_z(&w->q->text, " THEN 1 ELSE 0 END");
     } else
         buf_add_c(&w->q->text, '1');
     buf_add_z(&w->q->text, " FROM ");
