@@ -3,6 +3,7 @@
 #include "protocol/protocol.h"
 
 #include "protocol/native.h"
+#include "protocol/phoenix.h"
 
 void *protocol_open(const struct protocol_hello *hello, int *err)
 {
@@ -11,8 +12,9 @@ void *protocol_open(const struct protocol_hello *hello, int *err)
         return native_open(hello, err);
     case PROTOCOL_ECHO:
         return hello->outlet; /* there is nobody behind it */
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        return phoenix_open(hello, err);
+    case PROTOCOL_SOCKETIO:
         break;
     }
     *err = E_UNSUPPORTED;
@@ -28,8 +30,10 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
     case PROTOCOL_ECHO:
         ((struct outlet *)peer)->ops->send(peer, payload, is_binary);
         break;
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        phoenix_on_message(peer, payload, is_binary);
+        break;
+    case PROTOCOL_SOCKETIO:
         break;
     }
 }
@@ -40,8 +44,10 @@ void protocol_on_ping(enum protocol_kind kind, void *peer)
     case PROTOCOL_NATIVE:
         session_mark(peer);
         break;
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        phoenix_on_ping(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;
     }
@@ -53,8 +59,10 @@ void protocol_on_pong(enum protocol_kind kind, void *peer)
     case PROTOCOL_NATIVE:
         session_confirm(peer);
         break;
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        phoenix_on_pong(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;
     }
@@ -66,8 +74,10 @@ void protocol_on_drained(enum protocol_kind kind, void *peer)
     case PROTOCOL_NATIVE:
         session_drained(peer);
         break;
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        phoenix_on_drained(peer);
+        break;
+    case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;
     }
@@ -78,8 +88,9 @@ uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer)
     switch (kind) {
     case PROTOCOL_NATIVE:
         return session_hold_ms(peer);
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        return ((struct phoenix *)peer)->hold_ms;
+    case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;
     }
@@ -95,8 +106,10 @@ void protocol_on_closed(enum protocol_kind kind, void *peer, int err, bool is_go
         else
             session_detach(peer, err);
         break;
-    case PROTOCOL_SOCKETIO:
     case PROTOCOL_PHOENIX:
+        phoenix_on_closed(peer, err, is_goodbye);
+        break;
+    case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;
     }

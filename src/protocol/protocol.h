@@ -17,6 +17,26 @@ enum protocol_kind {
     PROTOCOL_ECHO /* sends back what comes: /echo, for conformance suites */
 };
 
+/* Limits of the Supabase dialect; of all its clients unless said otherwise. 0 = none. */
+struct realtime_config {
+    bool enabled;
+    bool private_only;
+    size_t clients_max;
+    unsigned messages_per_second; /* a minute's average */
+    unsigned joins_per_second;
+    unsigned presence_per_second;
+    unsigned presence_calls;    /* of one client and channel in 30 s */
+    size_t channels_per_client; /* never 0 */
+    size_t presence_keys_max;   /* in one object */
+    size_t payload_bytes;
+    size_t frame_bytes_max;
+    uint64_t idle_ms; /* without a heartbeat */
+};
+/* State on each loop; before they run. config is borrowed for good. */
+void phoenix_setup(struct loops *ls, const struct realtime_config *config);
+void phoenix_teardown(struct loops *ls);
+const struct realtime_config *realtime_config_of(struct loop *l);
+
 /* A WebSocket that has been accepted. Texts are borrowed for the call. */
 struct protocol_hello {
     enum protocol_kind kind;
@@ -57,5 +77,12 @@ void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct st
 struct native_message; /* wire/native.h */
 void native_message_of(const struct msg *m, struct native_message *out);
 extern const struct session_ops native_ops;
+
+/* ---- Supabase Realtime (phoenix.c, supabase*.c) --------------------------------------------- */
+/* One frame's payload for clients of vsn 1 or 2, text (false) or binary (true). */
+bool phoenix_encode_message(int vsn, const struct msg *m, struct buf *out);
+void phoenix_encode_presence(int vsn, struct str channel, const struct presence_update *u,
+                             struct buf *out);
+extern const struct session_ops supabase_ops;
 
 #endif

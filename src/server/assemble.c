@@ -257,6 +257,24 @@ void assemble_session(const struct config *c, struct session_config *out)
     };
 }
 
+void assemble_realtime(const struct config *c, struct realtime_config *out)
+{
+    *out = (struct realtime_config){
+        .enabled = c->realtime_enabled,
+        .private_only = c->realtime_private_only,
+        .clients_max = (size_t)c->realtime_clients_max,
+        .messages_per_second = (unsigned)c->realtime_messages_per_second,
+        .joins_per_second = (unsigned)c->realtime_joins_per_second,
+        .presence_per_second = (unsigned)c->realtime_presence_per_second,
+        .presence_calls = (unsigned)c->realtime_presence_calls,
+        .channels_per_client = (size_t)c->realtime_channels_per_client,
+        .presence_keys_max = (size_t)c->realtime_presence_keys_max,
+        .payload_bytes = (size_t)c->realtime_payload_bytes,
+        .frame_bytes_max = (size_t)c->realtime_frame_bytes_max,
+        .idle_ms = (uint64_t)c->realtime_idle_ms,
+    };
+}
+
 void assemble_transport(const struct config *c, struct transport_config *out)
 {
     *out = (struct transport_config){

@@ -24,6 +24,7 @@ void assemble_http(const struct config *c, struct http_config *out);
 void assemble_hub(const struct config *c, struct channel_settings **channels,
                   struct hub_config *out);
 void assemble_session(const struct config *c, struct session_config *out);
+void assemble_realtime(const struct config *c, struct realtime_config *out);
 void assemble_transport(const struct config *c, struct transport_config *out);
 void assemble_api(const struct config *c, struct api_config *out);
 

@@ -111,11 +111,13 @@ static void make_rooms(struct tw_server *s)
     assemble_http(s->boot, &http);
     assemble_hub(s->boot, &s->channels, &s->hub);
     assemble_session(s->boot, &s->session);
+    assemble_realtime(s->boot, &s->realtime);
     assemble_transport(s->boot, &s->transport);
     assemble_api(s->boot, &s->api);
     s->http = http_server_new(&http);
     hub_setup(s->loops, &s->hub);
     session_setup(s->loops, &s->session, s->keys, s->rules, NULL);
+    phoenix_setup(s->loops, &s->realtime);
     transport_setup(s->loops, s->http, &s->transport);
     api_setup(s->loops, s->http, &s->api);
     http_serve_files(s->http, embed_files, embed_files_count);
@@ -134,6 +136,7 @@ static void drop_rooms(struct tw_server *s)
     api_teardown(s->loops);
     transport_teardown(s->loops);
     session_teardown(s->loops);
+    phoenix_teardown(s->loops);
     hub_teardown(s->loops);
     http_server_free(&s->http);
     http_server_free(&s->operators);

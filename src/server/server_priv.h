@@ -40,6 +40,7 @@ struct tw_server {
     struct channel_settings *channels;
     struct hub_config hub;
     struct session_config session;
+    struct realtime_config realtime;
     struct transport_config transport;
     struct api_config api;
 

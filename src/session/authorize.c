@@ -21,7 +21,7 @@ static struct ops ops_of(const struct request *r)
     case REQUEST_SUBSCRIBE:
         if (!r->no_messages)
             ops.list[ops.count++] = AUTH_SUBSCRIBE;
-        if (r->since.history || r->since.has_since)
+        if (r->since.history || (r->since.has_since && !r->resumes))
             ops.list[ops.count++] = AUTH_HISTORY;
         if (r->presence)
             ops.list[ops.count++] = AUTH_PRESENCE;

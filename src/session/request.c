@@ -109,7 +109,7 @@ static void publish(struct session *s, const struct request *r)
     f.channel = r->channel;
     f.sender = s->identity->sub;
     f.sender_name = s->outlet ? session_name(s) : STR_NONE;
-    f.sender_session = s->outlet ? s->id : 0;
+    f.sender_session = s->outlet ? s->echo_as : 0;
     struct msg *m = msg_new(&f);
     if (!m) {
         request_refuse(s, r, E_NO_MEMORY, NULL);

@@ -208,6 +208,11 @@ void resume_tickets_free(struct session_home *home)
     map_free(&home->tickets);
 }
 
+static bool is_user(const struct identity *a, const struct identity *b)
+{
+    return str_eq(a->sub, b->sub);
+}
+
 struct session *session_ticket_claim(struct loop *l, struct str ticket,
                                      const struct session_ops *ops, const struct identity *identity)
 {
@@ -216,11 +221,42 @@ struct session *session_ticket_claim(struct loop *l, struct str ticket,
         return NULL;
     for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
         struct session *s = LIST_OF(at, struct session, group_link);
-        if (s->state == SESSION_DETACHED && s->ops == ops &&
-            str_eq(s->identity->sub, identity->sub))
+        if (s->state == SESSION_DETACHED && s->ops == ops && is_user(s->identity, identity))
             return s;
     }
     return NULL;
+}
+
+struct session *session_ticket_find(struct loop *l, struct str ticket,
+                                    const struct session_ops *ops, const struct identity *identity,
+                                    struct str channel)
+{
+    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
+    if (!g)
+        return NULL;
+    for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
+        struct session *s = LIST_OF(at, struct session, group_link);
+        if (s->state == SESSION_DETACHED && s->ops == ops &&
+            (!s->identity->sub.n || is_user(s->identity, identity)) && session_sub_find(s, channel))
+            return s;
+    }
+    return NULL;
+}
+
+void session_retire(struct session *s)
+{
+    uint64_t now_ms = loop_now_ms(s->home->loop);
+    CHECK(s->state == SESSION_DETACHED);
+    session_untrack_all(s, s->lease_until_ms > now_ms ? s->lease_until_ms - now_ms : 0);
+    session_end(s, 0, true);
+}
+
+static bool has_outlet(struct session *const *list, size_t count, const struct outlet *o)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i]->outlet == o)
+            return true;
+    return false;
 }
 
 size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
@@ -232,7 +268,7 @@ size_t session_ticket_attached(struct loop *l, struct str ticket, const struct s
         return 0;
     for (struct list *at = g->sessions.next; at != &g->sessions && count < max; at = at->next) {
         struct session *s = LIST_OF(at, struct session, group_link);
-        if (s->state == SESSION_OPEN && s->ops == ops)
+        if (s->state == SESSION_OPEN && s->ops == ops && !has_outlet(out, count, s->outlet))
             out[count++] = s;
     }
     return count;

@@ -135,6 +135,7 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     list_init(&s->subs);
     list_init(&s->tracked);
     name_session(s);
+    s->echo_as = o->echo_as ? o->echo_as : s->id;
     session_enlist(home, s);
     metric_add(M_SESSIONS, 1);
     session_watch(s);
@@ -261,11 +262,18 @@ int session_authenticate(struct session *s, struct str token, struct auth_verdic
         identity_unref(id);
         return E_ACCESS_DENIED;
     }
-    identity_unref(s->identity);
-    s->identity = id;
+    session_set_identity(s, id);
+    identity_unref(id);
+    return 0;
+}
+
+void session_set_identity(struct session *s, struct identity *identity)
+{
+    struct identity *old = s->identity;
+    s->identity = identity_ref(identity);
+    identity_unref(old);
     s->is_warned = s->needs_token = false;
     session_watch(s);
-    return 0;
 }
 
 uint64_t session_hold_ms(struct session *s)
@@ -282,7 +290,7 @@ struct session_sub *session_sub_new(struct session *s)
 {
     struct session_sub *ss = mem_new(sizeof(*ss));
     ss->session = s;
-    ss->sub.session = s->id;
+    ss->sub.session = s->echo_as;
     list_push(&s->subs, &ss->link);
     s->subs_count++;
     return ss;
@@ -399,6 +407,11 @@ struct session *session_find(struct loop *l, uint64_t id)
 uint64_t session_id(const struct session *s)
 {
     return s->id;
+}
+
+uint64_t session_echo(const struct session *s)
+{
+    return s->echo_as;
 }
 
 struct str session_name(const struct session *s)

@@ -84,6 +84,7 @@ struct request {
     struct subscribe_options since;
     bool presence;          /* tell who comes and goes */
     bool presence_optional; /* ... if allowed; else silently not */
+    bool resumes; /* since is where this client was: what it missed is not what was before it */
     bool no_messages;
     enum encoding_kind kind;
     void *user; /* becomes session_sub.user */
@@ -168,6 +169,7 @@ struct session_open {
     bool exact_frames;         /* ... and the outlet's sock speaks of the client's kernel */
     bool names_place;          /* the client names the last message it got (session_place_find) */
     uint64_t resume_ms;        /* a detached one waits so long; 0 = as configured */
+    uint64_t echo_as; /* session_echo of one whose place it takes: what that one said is its own */
 };
 /* NULL when sessions_max is reached. */
 struct session *session_open(struct loop *l, const struct session_open *o);
@@ -197,6 +199,16 @@ struct loop *session_ticket_loop(struct loop *l, struct str ticket);
 struct session *session_ticket_claim(struct loop *l, struct str ticket,
                                      const struct session_ops *ops,
                                      const struct identity *identity);
+/* For dialects that ask for each channel anew when they come back, in a session of its own: a
+ * detached session of that ticket, dialect and user (or of nobody) that listens to the channel.
+ * It goes on waiting: its place (session_sub_position, session_echo) may be taken over by a
+ * request with `resumes`, and when that was granted session_retire lets it go. */
+struct session *session_ticket_find(struct loop *l, struct str ticket,
+                                    const struct session_ops *ops, const struct identity *identity,
+                                    struct str channel);
+/* Its place was taken: it ends. What it tracks stays for the rest of its lease, for the one that
+ * tracks the key again. */
+void session_retire(struct session *s);
 /* The same, wherever in the process the session lives, and also while its old connection seems
  * alive: that one is closed. The only session of its ticket, for dialects where a ticket is of
  * one client; it comes to loop l, with all that is its own. `place` goes to ops->place on the
@@ -211,7 +223,8 @@ struct session_fetch {
     struct session *session; /* detached, on home; NULL: there is none for this identity */
 };
 void session_fetch(struct loop *l, struct session_fetch *f);
-/* Attached sessions of that ticket (tabs, or a connection that is dead and does not know it). */
+/* Attached sessions of that ticket (tabs, or a connection that is dead and does not know it), one
+ * for each connection. */
 size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
                                struct session **out, size_t max);
 
@@ -219,6 +232,10 @@ size_t session_ticket_attached(struct loop *l, struct str ticket, const struct s
 void session_request(struct session *s, const struct request *r);
 /* A fresh token in-band: 0, or the old identity stays and E_*. Same sub only. */
 int session_authenticate(struct session *s, struct str token, struct auth_verdict *verdict);
+/* Who it is from now on, by a token that the dialect has verified, and perhaps somebody else. What
+ * it listens to is not asked again: repeat the subscribe, the answer says if it is still granted.
+ */
+void session_set_identity(struct session *s, struct identity *identity);
 /* The outlet has room again. */
 void session_drained(struct session *s);
 /* A ping is being sent: what stands before it ... */
@@ -229,6 +246,8 @@ void session_confirm(struct session *s);
 uint64_t session_hold_ms(struct session *s);
 
 uint64_t session_id(const struct session *s);
+/* Names it as the sender of what must not come back to it. */
+uint64_t session_echo(const struct session *s);
 /* Public, not secret. */
 struct str session_name(const struct session *s);
 struct loop *session_loop(const struct session *s);

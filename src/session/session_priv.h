@@ -41,6 +41,7 @@ struct session_home;
 
 struct session {
     uint64_t id;
+    uint64_t echo_as; /* id, or that of the one whose place it took */
     struct session_home *home;
     const struct session_ops *ops;
     struct outlet *outlet;

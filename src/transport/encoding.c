@@ -95,6 +95,16 @@ static void add_frame_event(const struct msg *m, struct buf *text, struct buf *o
     (void)sse_add_event(out, STR_NONE, STR_NONE, buf_str(text));
 }
 
+static int phoenix_vsn_of(enum encoding_kind kind)
+{
+    return kind == ENC_PHOENIX1 || kind == ENC_PHOENIX1_DEFLATE ? 1 : 2;
+}
+
+static bool phoenix_deflates(enum encoding_kind kind)
+{
+    return kind == ENC_PHOENIX1_DEFLATE || kind == ENC_PHOENIX2_DEFLATE;
+}
+
 static void encode_message(struct loop *l, enum encoding_kind kind, const struct msg *m,
                            struct buf *out)
 {
@@ -109,6 +119,13 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
         is_binary = native_encode_message(m, text);
         encoding_frame(home, is_binary, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text),
                        out);
+        break;
+    case ENC_PHOENIX1:
+    case ENC_PHOENIX1_DEFLATE:
+    case ENC_PHOENIX2:
+    case ENC_PHOENIX2_DEFLATE:
+        is_binary = phoenix_encode_message(phoenix_vsn_of(kind), m, text);
+        encoding_frame(home, is_binary, phoenix_deflates(kind), WINDOW_BITS, buf_str(text), out);
         break;
     case ENC_SSE:
     case ENC_SSE_GZIP:
@@ -128,10 +145,6 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
     case ENC_SOCKETIO_WS_B64:
     case ENC_SOCKETIO_POLL:
     case ENC_SOCKETIO_POLL_PLAIN:
-    case ENC_PHOENIX1:
-    case ENC_PHOENIX1_DEFLATE:
-    case ENC_PHOENIX2:
-    case ENC_PHOENIX2_DEFLATE:
     case ENC_NONE:
     case ENC_COUNT:
         break;
@@ -150,6 +163,13 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     case ENC_NATIVE_WS_DEFLATE:
         native_encode_presence(channel, u, text);
         encoding_frame(home, false, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text), out);
+        break;
+    case ENC_PHOENIX1:
+    case ENC_PHOENIX1_DEFLATE:
+    case ENC_PHOENIX2:
+    case ENC_PHOENIX2_DEFLATE:
+        phoenix_encode_presence(phoenix_vsn_of(kind), channel, u, text);
+        encoding_frame(home, false, phoenix_deflates(kind), WINDOW_BITS, buf_str(text), out);
         break;
     case ENC_SSE:
     case ENC_SSE_GZIP:
@@ -170,10 +190,6 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     case ENC_SOCKETIO_WS_B64:
     case ENC_SOCKETIO_POLL:
     case ENC_SOCKETIO_POLL_PLAIN:
-    case ENC_PHOENIX1:
-    case ENC_PHOENIX1_DEFLATE:
-    case ENC_PHOENIX2:
-    case ENC_PHOENIX2_DEFLATE:
     case ENC_NONE:
     case ENC_COUNT:
         break;

@@ -26,6 +26,8 @@ void transport_setup(struct loops *ls, struct http_server *hs,
     }
     http_route(hs, "/socket", 1u << HTTP_GET, 0, 0, upgrade_on_native, NULL);
     http_route(hs, "/api/events", 1u << HTTP_GET, 0, 0, sse_on_request, NULL);
+    if (realtime_config_of(loops_at(ls, 0))->enabled)
+        realtime_setup(hs);
     if (config->conformance)
         echo_setup(hs);
     http_route(hs, "/api/poll", 1u << HTTP_GET, 0, 0, poll_on_request, NULL);

@@ -34,7 +34,14 @@ struct who {
 int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *who);
 /* False (and answered 403) when the page's origin is not on the list. */
 bool upgrade_origin(struct http_request *req);
+/* The Set-Cookie line of a ticket. */
+void upgrade_add_cookie(struct http_request *req, const char *ticket, struct buf *out);
 void upgrade_on_native(struct http_request *req);
+
+/* ---- realtime.c --------------------------------------------------------------------------- */
+void realtime_setup(struct http_server *hs);
+/* By the project's key; false when the request was answered. */
+bool realtime_admit(struct http_request *req, struct identity **id);
 /* Checks the handshake; answers and returns false when it is none. */
 bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 

@@ -109,7 +109,7 @@ static struct ticket find_ticket(struct http_request *req)
     return t;
 }
 
-static void add_cookie(struct http_request *req, const char *ticket, struct buf *out)
+void upgrade_add_cookie(struct http_request *req, const char *ticket, struct buf *out)
 {
     const struct session_config *config = session_config_of(req->loop);
     buf_printf(out, "Set-Cookie: tw_session=%s; Path=/; Max-Age=%llu; HttpOnly; SameSite=Lax%s\r\n",
@@ -140,7 +140,7 @@ void upgrade_on_native(struct http_request *req)
     open.deflate = ws.deflate && ws.window_bits == 15;
     open.window_bits = 15;
     if (!ticket.is_own)
-        add_cookie(req, open.ticket, &more);
+        upgrade_add_cookie(req, open.ticket, &more);
     wshandshake_add_answer(&answer, &ws, buf_str(&more));
     ws_accept(req, buf_str(&answer), &open);
     buf_free(&more);

@@ -76,7 +76,9 @@ static void take_replay(struct supabase_join *join, struct str broadcast)
 static int take_presence(struct supabase_join *join, struct arena *a, struct str config)
 {
     struct str presence = object_at(join, config, "presence").raw;
-    join->presence = bool_at(join, presence, "enabled");
+    struct str enabled = jsonscan_find(presence, "enabled").raw;
+    /* Clients older than the switch do not send it, and want presence. */
+    join->presence = !enabled.n || str_is(enabled, "null") || bool_at(join, presence, "enabled");
     struct jsonscan_value key = jsonscan_find(presence, "key");
     if (key.type == JSONSCAN_NUMBER)
         join->presence_key = key.raw;
@@ -243,6 +245,26 @@ void supabase_add_system(struct buf *out, const struct phoenix_address *to, cons
     json_add_field(out, "status", ok ? STR("ok") : STR("error"));
     json_add_field(out, "message", message);
     json_add_field(out, "channel", channel);
+    buf_add_c(out, '}');
+    phoenix_end(out, to);
+}
+
+void supabase_add_gap(struct buf *out, const struct phoenix_address *to, struct str message,
+                      struct str channel, uint64_t gap_from, uint64_t gap_to)
+{
+    phoenix_begin(out, to, "system");
+    buf_add_c(out, '{');
+    json_add_field(out, "extension", STR("broadcast"));
+    json_add_field(out, "status", STR("error"));
+    json_add_field(out, "message", message);
+    json_add_field(out, "channel", channel);
+    if (gap_to) {
+        json_add_key(out, "gap");
+        buf_add_c(out, '{');
+        json_add_u64(out, "from", gap_from);
+        json_add_u64(out, "to", gap_to);
+        buf_add_c(out, '}');
+    }
     buf_add_c(out, '}');
     phoenix_end(out, to);
 }

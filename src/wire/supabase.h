@@ -21,7 +21,7 @@ struct supabase_binding {
 struct supabase_join {
     bool has_config; /* without it the client speaks the API before version 2 */
     bool is_private, ack, self, replication_ready;
-    bool presence;           /* enabled */
+    bool presence;           /* enabled, also when nothing is said */
     struct str presence_key; /* empty: the server makes one */
     bool replay;             /* asked for; replay_valid: its numbers can be used */
     bool replay_valid;
@@ -65,6 +65,11 @@ enum supabase_presence supabase_presence(struct arena *a, struct str payload, st
 /* {"extension":..,"status":..,"message":..,"channel":..}; channel: the topic after "realtime:". */
 void supabase_add_system(struct buf *out, const struct phoenix_address *to, const char *extension,
                          bool ok, struct str message, struct str channel);
+
+/* The same, of missed messages: extension "broadcast", status "error", and the lost offsets as
+ * "gap":{"from":..,"to":..} where they are known (gap_to not 0). */
+void supabase_add_gap(struct buf *out, const struct phoenix_address *to, struct str message,
+                      struct str channel, uint64_t gap_from, uint64_t gap_to);
 
 /* ---- POST /realtime/v1/api/broadcast -------------------------------------------------------- */
 struct supabase_message {

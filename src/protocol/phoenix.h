@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the protocol room: one Phoenix connection and the topics that were joined on it.
+ *
+ *   phoenix.c   frames, refs, who gets them: heartbeat, join, leave, close
+ *   supabase*.c what Supabase Realtime says inside of them
+ *
+ * Each topic is a session of its own (identity, expiry, presence, place), all on the one outlet.
+ * The record of a topic belongs to its session: it goes with session_ops.ended. While the session
+ * waits for its client, topic->conn is NULL. */
+#ifndef PROTOCOL_PHOENIX_H
+#define PROTOCOL_PHOENIX_H
+
+#include "base/map.h"
+#include "protocol/protocol.h"
+#include "wire/phoenix.h"
+
+#define PHOENIX_TOPIC_PREFIX "realtime:"
+#define PHOENIX_PRIVATE_PREFIX "private:" /* of the channel, not of the topic */
+
+/* Tokens of a rate; may go into debt, which is the time to wait. */
+struct phoenix_bucket {
+    uint64_t at_ms;
+    int64_t milli;
+};
+
+/* Of one loop. */
+struct phoenix_home {
+    const struct realtime_config *config;
+    unsigned loops;                                  /* rates of all clients are shared out */
+    struct phoenix_bucket joins, messages, presence; /* of all clients of this loop */
+};
+
+struct phoenix {
+    struct phoenix_home *home;
+    struct loop *loop;
+    struct outlet *outlet;
+    struct identity *identity; /* of the connection's key */
+    struct map topics;         /* struct phoenix_topic by its topic */
+    struct phoenix_bucket messages;
+    uint64_t heard_ms;
+    uint64_t hold_ms; /* asked for by the last frame */
+    int vsn;
+    enum encoding_kind kind; /* ENC_NONE: no shared bytes (long poll) */
+    bool is_told;            /* that the server goes away */
+    char ticket[SESSION_TICKET_SIZE + 1];
+};
+
+struct phoenix_topic {
+    struct phoenix *conn;
+    struct session *session;
+    struct str topic, channel; /* in text */
+    char join_ref[PHOENIX_REF_MAX];
+    size_t join_ref_n;
+    bool is_joined;
+    /* supabase.c: */
+    bool ack, self, is_private;
+    bool presence;      /* wants to see it */
+    bool presence_only; /* may not hear messages */
+    bool replays;       /* the missed messages are a replay that was asked for */
+    bool replication_ready;
+    uint64_t replay_since_ms;
+    size_t replay_limit;
+    struct position since;      /* where it goes on; epoch empty: nowhere */
+    uint64_t live_from;         /* the offset that the join was answered with */
+    uint64_t takes_id;          /* session whose place it takes when the join succeeds */
+    uint64_t presence_since_ms; /* window of presence calls */
+    unsigned presence_calls;
+    char *key; /* of its presence; owned */
+    size_t key_n;
+    char text[];
+};
+
+void *phoenix_open(const struct protocol_hello *hello, int *err);
+void phoenix_on_message(struct phoenix *c, struct str payload, bool is_binary);
+void phoenix_on_ping(struct phoenix *c);
+void phoenix_on_pong(struct phoenix *c);
+void phoenix_on_drained(struct phoenix *c);
+void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye);
+
+/* Puts it on the connection; its session is set by the caller. */
+struct phoenix_topic *phoenix_topic_new(struct phoenix *c, const struct phoenix_frame *join,
+                                        struct str channel);
+/* Off the connection, freed. */
+void phoenix_topic_free(struct phoenix_topic *t);
+struct phoenix_address phoenix_address_of(const struct phoenix_topic *t, struct str ref);
+/* Sends and frees. */
+void phoenix_emit(struct phoenix *c, struct buf *b, bool is_binary);
+/* response: a JSON object, or empty. */
+void phoenix_reply(const struct phoenix_topic *t, struct str ref, bool ok, struct str response);
+/* An error reply to a push, {"reason":...}. */
+void phoenix_refuse(const struct phoenix_topic *t, struct str ref, struct str reason);
+/* ... to a frame of a topic that is not joined. */
+void phoenix_refuse_frame(struct phoenix *c, const struct phoenix_frame *f, struct str join_ref,
+                          struct str reason);
+/* The client takes the channel for closed and does not come back by itself. */
+void phoenix_close_topic(const struct phoenix_topic *t);
+
+/* What one costs. False when the debt is too deep: refuse it. Else input waits until it is paid.
+ * per_second 0: free. */
+bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second,
+                   uint64_t burst);
+
+/* phoenix_encode.c. A message that stood in the history says so in its meta. */
+bool phoenix_encode_replay(int vsn, const struct msg *m, bool is_replay, struct buf *out);
+
+#endif
