@@ -10,6 +10,14 @@ struct api_home *api_home_of(struct loop *l)
     return loop_slot(l, LOOP_SLOT_API);
 }
 
+bool api_origin(struct http_request *req)
+{
+    if (http_origin_allowed(req))
+        return true;
+    http_reply_error(req, E_ORIGIN_DENIED, NULL);
+    return false;
+}
+
 int api_identify(struct http_request *req, struct identity **out)
 {
     static const char *const params[] = {"token", "apikey"};

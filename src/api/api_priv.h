@@ -10,6 +10,8 @@ struct api_home {
     bool is_ready;
 };
 struct api_home *api_home_of(struct loop *l);
+/* False, and answered, when the page may not ask: one could else publish for its visitor. */
+bool api_origin(struct http_request *req);
 /* Authorization, apikey, ?token=, ?apikey=; 0 or E_*. The caller answers. */
 int api_identify(struct http_request *req, struct identity **out);
 /* A number in the query, or fallback. */

@@ -128,6 +128,8 @@ static void on_abort(struct http_request *req)
 
 void channels_on_request(struct http_request *req)
 {
+    if (!api_origin(req))
+        return;
     struct identity *id = NULL;
     struct str name = STR_NONE;
     struct str raw = str_skip(req->path_raw, sizeof("/api/channels/") - 1);

@@ -201,6 +201,8 @@ static void publish_all(struct publish *p, const struct jsonscan_value *values)
 
 void publish_on_request(struct http_request *req)
 {
+    if (!api_origin(req))
+        return;
     struct publish *p = mem_new(sizeof(*p));
     struct jsonscan_value *values = NULL;
     struct identity *id = NULL;

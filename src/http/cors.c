@@ -49,8 +49,12 @@ static enum cors check(const struct http_request *req, struct str origin)
 
 bool http_origin_allowed(const struct http_request *req)
 {
-    struct str origin = http_header(req, "Origin");
-    return !origin.p || check(req, origin) != CORS_NO;
+    for (size_t i = 0; i < req->headers_count; i++) { /* of several, each must be */
+        const struct http1_header *h = &req->headers[i];
+        if (str_eq_nocase(h->name, STR("Origin")) && check(req, h->value) == CORS_NO)
+            return false;
+    }
+    return true;
 }
 
 static bool add_origin(const struct http_request *req, struct str origin, unsigned flags,

@@ -50,20 +50,12 @@ int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *w
     return err;
 }
 
-static bool is_same_host(struct http_request *req, struct str origin)
-{
-    struct str host = http_header(req, "host");
-    ptrdiff_t at = str_find_str(origin, STR("://"));
-    return at > 0 && host.n && str_eq_nocase(str_skip(origin, (size_t)at + 3), host);
-}
-
 bool upgrade_origin(struct http_request *req)
 {
-    struct str origin = http_header(req, "origin");
-    if (!origin.n || http_origin_allowed(req) || is_same_host(req, origin))
+    if (http_origin_allowed(req))
         return true;
-    log_info("transport", "origin-denied", "origin=%.*s peer=%.*s", STR_ARG(origin),
-             STR_ARG(http_peer(req)));
+    log_info("transport", "origin-denied", "origin=%.*s peer=%.*s",
+             STR_ARG(http_header(req, "origin")), STR_ARG(http_peer(req)));
     http_reply_error(req, E_ORIGIN_DENIED, NULL);
     return false;
 }

@@ -127,7 +127,7 @@ export class RawSocket {
     });
     const headers = Object.fromEntries(list);
     const answer = { status: Number(m[1]), reason: m[2], headers, list, text };
-    answer.body = head || answer.status === 304 || answer.status < 200
+    answer.body = head || [204, 304].includes(answer.status) || answer.status < 200
       ? Buffer.alloc(0) : await this.#body(headers, ms);
     return answer;
   }
@@ -210,9 +210,9 @@ export function deflated(payload, options = {}) {
   return out.subarray(0, out.length - 4);
 }
 
-export function inflated(payload) {
+export function inflated(payload, options = {}) {
   return zlib.inflateRawSync(Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]),
-    { finishFlush: zlib.constants.Z_SYNC_FLUSH });
+    { finishFlush: zlib.constants.Z_SYNC_FLUSH, ...options });
 }
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
