@@ -189,6 +189,19 @@ export class Server {
     return Number(fs.readFileSync(`/proc/${this.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]);
   }
 
+  // A sanitizer keeps freed memory to itself for a while and adds to every piece.
+  get isSanitized() {
+    this.sanitized ??= /lib[at]san/.test(fs.readFileSync(`/proc/${this.pid}/maps`, 'utf8'));
+    return this.sanitized;
+  }
+
+  // Throws when the resident size has grown by more than mostKb since `before` (rssKb()).
+  assertGrown(before, mostKb) {
+    const grown = this.rssKb() - before;
+    const most = this.isSanitized ? mostKb * 4 + 500 * 1024 : mostKb;
+    if (grown > most) throw new Error(`the server grew by ${grown} KiB, at most ${most} were right`);
+  }
+
   // Processor time of the server so far, in milliseconds (ticks of 10 ms).
   cpuMs() {
     const fields = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
