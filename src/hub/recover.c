@@ -234,7 +234,8 @@ static void query_fill(struct channel *c, struct hub_query *q, struct msgs *msgs
     for (size_t i = 0; i < msgs->count; i++)
         if (i < first || i >= end)
             msg_unref(&msgs->list[i]);
-    memmove(msgs->list, msgs->list + first, (end - first) * sizeof(struct msg *));
+    if (end > first)
+        memmove(msgs->list, msgs->list + first, (end - first) * sizeof(struct msg *));
     q->msgs = msgs->list;
     q->msgs_count = end - first;
     memcpy(q->at.epoch, c->epoch, sizeof(q->at.epoch));

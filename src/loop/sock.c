@@ -188,6 +188,14 @@ static void finish_output(struct sock *s)
     sock_set_state(s, SOCK_LINGERING);
 }
 
+void sock_expect_drained(struct sock *s)
+{
+    if (s->state != SOCK_OPEN)
+        return;
+    s->full = true;
+    flush_mark(s);
+}
+
 static void tell_drained(struct sock *s)
 {
     size_t unsent = sock_unsent(s);

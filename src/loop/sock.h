@@ -33,7 +33,8 @@ struct sock_ops {
      * paused it is told at once, though bytes before the FIN may be unread (the peer may be
      * gone); then again when the stream has been read to its end. */
     void (*on_end)(struct sock *s);
-    /* The queue was not empty after a flush and now has fallen below the low mark (or empty). */
+    /* The queue was not empty after a flush (or sock_expect_drained was called) and now has
+     * fallen below the low mark. */
     void (*on_drained)(struct sock *s);
     /* Last call for this sock, err = 0 or E_*; the owner must forget it. Never called from
      * inside sock_close/sock_abort, but in the TURN_FREE stage after it. */
@@ -48,6 +49,8 @@ struct loop *sock_loop(const struct sock *s);
 void sock_send_segment(struct sock *s, struct segment *g, size_t start, size_t n);
 /* Copies (into a private segment that grows while unsent). */
 void sock_send(struct sock *s, const void *bytes, size_t n);
+/* The owner waits for room: on_drained comes also when the next flush leaves nothing. */
+void sock_expect_drained(struct sock *s);
 /* Bytes queued that the kernel has not taken. */
 size_t sock_unsent(const struct sock *s);
 /* True when everything given so far has been taken by the kernel. */

@@ -10,9 +10,16 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
+enum { LOOK_MS = 10 };
+
 static struct session_sub *sub_of(struct subscription *sub)
 {
     return (struct session_sub *)(void *)sub;
+}
+
+static bool takes_more(const struct session *s)
+{
+    return s->state == SESSION_OPEN && s->outlet && !s->outlet->is_closing;
 }
 
 static bool is_full(const struct session *s, size_t more)
@@ -22,9 +29,25 @@ static bool is_full(const struct session *s, size_t more)
                       unsent + more > s->home->config->send_bytes_max * 2);
 }
 
+/* It can take no more now. session_drained comes when the flush has made room; where the kernel
+ * has everything and only the peer's word for it is missing, after a while. */
+static void wait_for_room(struct session *s)
+{
+    struct sock *sock = s->outlet ? s->outlet->sock : NULL;
+    if (!sock)
+        return;
+    if (sock_unsent(sock)) {
+        sock_expect_drained(sock);
+    } else if (!s->look_ms) {
+        s->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
+        session_watch(s);
+    }
+}
+
 /* The reader is slow: by the channel's choice it is closed, or left to catch up later. */
 static bool refuse(struct session *s, struct session_sub *ss)
 {
+    wait_for_room(s);
     metric_add(M_SLOW_CONSUMERS, 1);
     log_debug("session", "slow", "session=%s channel=%.*s", s->name,
               STR_ARG(session_sub_channel(ss)));
@@ -37,7 +60,7 @@ static bool on_deliver(struct subscription *sub, const struct delivery *d)
 {
     struct session_sub *ss = sub_of(sub);
     struct session *s = ss->session;
-    if (s->state != SESSION_OPEN)
+    if (!takes_more(s))
         return false;
     if (!d->segment) {
         if (is_full(s, 0))
@@ -69,8 +92,10 @@ static bool replay(struct session *s, struct session_sub *ss, const struct hub_s
         struct msg *m = a->missed[i];
         if (s->state != SESSION_OPEN || ss->sub.state != SUB_LIVE)
             return false;
-        if (i && (is_full(s, m->size) || !position_has_room(s, 1)))
+        if ((i && is_full(s, m->size)) || !position_has_room(s, 1)) {
+            wait_for_room(s);
             return false;
+        }
         if (ss->sub.kind == ENC_NONE) {
             s->ops->message(s, ss, m);
         } else {
@@ -106,7 +131,7 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
 {
     struct session_sub *ss = sub_of(sub);
     struct session *s = ss->session;
-    if (s->state != SESSION_OPEN)
+    if (!takes_more(s))
         return false;
     if (a->is_catch_up) {
         if (a->gap_to && s->ops->gap) {
@@ -151,10 +176,11 @@ static void on_presence(struct subscription *sub, const struct presence_update *
 {
     struct session_sub *ss = sub_of(sub);
     struct session *s = ss->session;
-    if (s->state != SESSION_OPEN)
+    if (!takes_more(s))
         return;
     if (is_full(s, end - start)) {
         ss->presence_stale = true;
+        wait_for_room(s);
     } else if (segment && end > start) {
         outlet_send_segment(s->outlet, segment, start, end - start);
         s->stream += end - start;

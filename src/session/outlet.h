@@ -28,6 +28,7 @@ struct outlet_ops {
 struct outlet {
     const struct outlet_ops *ops;
     struct sock *sock; /* where framed bytes go straight; NULL: through the ops */
+    bool is_closing;   /* outlet_close was called: nothing may follow its last word */
 };
 
 static inline void outlet_send(struct outlet *o, struct str payload)
@@ -60,6 +61,7 @@ static inline bool outlet_waits(const struct outlet *o)
 }
 static inline void outlet_close(struct outlet *o, int err, struct str detail)
 {
+    o->is_closing = true;
     o->ops->close(o, err, detail);
 }
 

@@ -209,6 +209,10 @@ static void on_timer(struct loop *l, struct timer *timer)
         session_end(s, E_TIMEOUT, true);
         return;
     }
+    if (s->look_ms && s->look_ms <= now_ms) {
+        s->look_ms = 0;
+        session_drained(s);
+    }
     if (s->needs_token && s->token_until_ms <= now_ms && s->state == SESSION_OPEN) {
         outlet_close(s->outlet, E_TOKEN_REQUIRED, STR_NONE);
         return;
@@ -246,6 +250,8 @@ void session_watch(struct session *s)
         due_ms = sooner(due_ms, s->token_until_ms);
     if (s->state == SESSION_DETACHED)
         due_ms = sooner(due_ms, sooner(s->lease_until_ms, s->resume_until_ms));
+    else
+        due_ms = sooner(due_ms, s->look_ms);
     if (!due_ms)
         timer_stop(&s->timer);
     else

@@ -56,6 +56,7 @@ struct session {
     struct timer timer;
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
     uint64_t token_until_ms;                  /* while needs_token */
+    uint64_t look_ms; /* the peer's word is missing for more to be sent: look again; 0 = no */
     struct ticket_group *group;
     struct list group_link;
     uint64_t tokens_at_ms;

@@ -205,6 +205,8 @@ static bool must_hold(struct ws *w)
         return false;
     if (hold_ms)
         w->hold_until_ms = loop_now_ms(sock_loop(s)) + hold_ms;
+    else
+        sock_expect_drained(s);
     w->is_held = w->was_paused = true;
     sock_pause(s);
     watch(w);
@@ -219,7 +221,6 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
     size_t left = n;
     if (w->state == WS_PROBING || w->is_held)
         return 0;
-    metric_add(M_BYTES_RECEIVED, (int64_t)n);
     alive(w, false);
     for (;;) {
         enum wsmessage_event event = wsmessage_feed(&w->in, &at, &left, home_of(w)->inflate, &out);

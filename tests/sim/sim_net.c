@@ -257,7 +257,7 @@ static void flush_one(struct sock *s)
     }
     if (s->out.n) {
         s->was_full = true;
-    } else if (had && s->was_full) {
+    } else if (s->was_full) {
         s->was_full = false;
         if (s->ops && s->ops->on_drained && !s->is_closing)
             s->ops->on_drained(s);
@@ -341,6 +341,12 @@ void sock_send_segment(struct sock *s, struct segment *g, size_t start, size_t n
 {
     CHECK(start + n <= g->n);
     sock_send(s, g->bytes + start, n);
+}
+
+void sock_expect_drained(struct sock *s)
+{
+    s->was_full = true;
+    mark(s);
 }
 
 size_t sock_unsent(const struct sock *s)
