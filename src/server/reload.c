@@ -33,9 +33,31 @@ static void say_problems(struct tw_config *c)
     }
 }
 
-static void reload_loop(struct loop *l, struct tw_server *s)
+/* Carries references of its own: the next reload may come before a loop has read this one. */
+struct reload_mail {
+    struct mail mail;
+    struct keyring *keys;
+    struct rules *rules;
+};
+
+static void reload_deliver(struct loop *l, struct mail *mail)
 {
-    session_reload(l, s->keys, s->rules);
+    struct reload_mail *m = (struct reload_mail *)mail;
+    session_reload(l, m->keys, m->rules);
+    keyring_unref(m->keys);
+    rules_unref(m->rules);
+    mem_free(m);
+}
+
+static void tell_loops(struct tw_server *s)
+{
+    for (unsigned i = 0; i < loops_count(s->loops); i++) {
+        struct reload_mail *m = mem_new(sizeof(*m));
+        m->mail.deliver = reload_deliver;
+        m->keys = keyring_ref(s->keys);
+        m->rules = rules_ref(s->rules);
+        loop_post(loops_at(s->loops, i), &m->mail);
+    }
 }
 
 static void reload_tls(struct tw_server *s)
@@ -54,14 +76,11 @@ static void apply(struct tw_server *s, struct reload *r)
     buf_free(&fixed);
     config_unref(&s->live);
     s->live = config_ref(r->config);
-    /* Loops take references of their own when they get the mail; the old ones go after it. */
-    struct keyring *keys = s->keys;
-    struct rules *rules = s->rules;
+    keyring_unref(s->keys);
+    rules_unref(s->rules);
     s->keys = keyring_ref(r->keys);
     s->rules = rules_ref(r->rules);
-    server_each_loop(s, reload_loop);
-    keyring_unref(keys);
-    rules_unref(rules);
+    tell_loops(s);
     server_log_setup(s->live);
     reload_tls(s);
     log_info("server", "reloaded", "file=%s", config_draft_file(s->source->draft));
