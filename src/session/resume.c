@@ -213,7 +213,12 @@ static bool is_user(const struct identity *a, const struct identity *b)
     return str_eq(a->sub, b->sub);
 }
 
-struct session *session_ticket_claim(struct loop *l, struct str ticket,
+static bool is_named(const struct session *s, struct str name)
+{
+    return !name.n || str_eq(session_name(s), name);
+}
+
+struct session *session_ticket_claim(struct loop *l, struct str ticket, struct str name,
                                      const struct session_ops *ops, const struct identity *identity)
 {
     struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
@@ -221,7 +226,8 @@ struct session *session_ticket_claim(struct loop *l, struct str ticket,
         return NULL;
     for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
         struct session *s = LIST_OF(at, struct session, group_link);
-        if (s->state == SESSION_DETACHED && s->ops == ops && is_user(s->identity, identity))
+        if (s->state == SESSION_DETACHED && s->ops == ops && is_named(s, name) &&
+            is_user(s->identity, identity))
             return s;
     }
     return NULL;
@@ -259,8 +265,8 @@ static bool has_outlet(struct session *const *list, size_t count, const struct o
     return false;
 }
 
-size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
-                               struct session **out, size_t max)
+size_t session_ticket_attached(struct loop *l, struct str ticket, struct str name,
+                               const struct session_ops *ops, struct session **out, size_t max)
 {
     struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
     size_t count = 0;
@@ -268,7 +274,8 @@ size_t session_ticket_attached(struct loop *l, struct str ticket, const struct s
         return 0;
     for (struct list *at = g->sessions.next; at != &g->sessions && count < max; at = at->next) {
         struct session *s = LIST_OF(at, struct session, group_link);
-        if (s->state == SESSION_OPEN && s->ops == ops && !has_outlet(out, count, s->outlet))
+        if (s->state == SESSION_OPEN && s->ops == ops && is_named(s, name) &&
+            !has_outlet(out, count, s->outlet))
             out[count++] = s;
     }
     return count;

@@ -194,9 +194,10 @@ void session_ticket_join(struct session *s, struct str ticket);
 struct str session_ticket(const struct session *s);
 /* The loop where the ticket's sessions live, or NULL for text that is no ticket. */
 struct loop *session_ticket_loop(struct loop *l, struct str ticket);
-/* A detached session of that ticket for this identity and dialect, longest waiting first; NULL
+/* A detached session of that ticket for this identity and dialect, longest waiting first (with a
+ * name: that one and no other); NULL
  * if none. */
-struct session *session_ticket_claim(struct loop *l, struct str ticket,
+struct session *session_ticket_claim(struct loop *l, struct str ticket, struct str name,
                                      const struct session_ops *ops,
                                      const struct identity *identity);
 /* For dialects that ask for each channel anew when they come back, in a session of its own: a
@@ -225,8 +226,8 @@ struct session_fetch {
 void session_fetch(struct loop *l, struct session_fetch *f);
 /* Attached sessions of that ticket (tabs, or a connection that is dead and does not know it), one
  * for each connection. */
-size_t session_ticket_attached(struct loop *l, struct str ticket, const struct session_ops *ops,
-                               struct session **out, size_t max);
+size_t session_ticket_attached(struct loop *l, struct str ticket, struct str name,
+                               const struct session_ops *ops, struct session **out, size_t max);
 
 /* ---- asking and telling --------------------------------------------------------------- */
 void session_request(struct session *s, const struct request *r);

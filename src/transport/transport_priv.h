@@ -54,7 +54,8 @@ struct ws_open {
     size_t message_bytes_max; /* 0: as configured */
     bool has_own_pings;       /* the protocol pings by itself */
     char ticket[SESSION_TICKET_SIZE + 1];
-    bool claims; /* look for a detached session of that ticket */
+    char name[24]; /* of the session, when the client knows it; empty: any of the ticket */
+    bool claims;   /* look for a detached session of that ticket */
     const struct session_ops *claim_ops;
     bool tells_ticket;
     struct str query;

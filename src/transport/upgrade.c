@@ -82,7 +82,7 @@ bool upgrade_shake(struct http_request *req, struct wshandshake *ws)
 /* The ticket of a client that may have been here: its cookie, or ?session=<name>.<ticket>.
  * "none" wants a session of its own and no cookie. */
 struct ticket {
-    struct str text;
+    struct str text, name;
     bool has_cookies; /* it sends a Cookie header, or may: a browser with an Origin */
     bool is_own;
 };
@@ -94,6 +94,7 @@ static struct ticket find_ticket(struct http_request *req)
     ptrdiff_t dot = str_find(asked, '.');
     if (t.is_own) {
         t.text = dot >= 0 ? str_skip(asked, (size_t)dot + 1) : STR_NONE;
+        t.name = dot > 0 ? str_head(asked, (size_t)dot) : STR_NONE;
         return t;
     }
     t.text = http_cookie(req, "tw_session");
@@ -128,6 +129,8 @@ void upgrade_on_native(struct http_request *req)
         memcpy(open.ticket, ticket.text.p, SESSION_TICKET_SIZE);
     else
         session_ticket_new(req->loop, open.ticket);
+    if (ticket.name.n < sizeof(open.name) && ticket.name.n)
+        memcpy(open.name, ticket.name.p, ticket.name.n);
     open.tells_ticket = ticket.is_own || !ticket.has_cookies;
     open.deflate = ws.deflate && ws.window_bits == 15;
     open.window_bits = 15;

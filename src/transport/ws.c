@@ -297,8 +297,9 @@ static bool siblings_answered(struct ws *w)
 {
     struct session *siblings[SIBLINGS_MAX];
     struct ws_open *open = &w->pending->open;
-    size_t count = session_ticket_attached(sock_loop(w->outlet.sock), str_from(open->ticket),
-                                           open->claim_ops, siblings, SIBLINGS_MAX);
+    size_t count =
+        session_ticket_attached(sock_loop(w->outlet.sock), str_from(open->ticket),
+                                str_from(open->name), open->claim_ops, siblings, SIBLINGS_MAX);
     bool all = true;
     for (size_t i = 0; i < count; i++) {
         struct outlet *o = session_outlet(siblings[i]);
@@ -312,8 +313,8 @@ static bool siblings_answered(struct ws *w)
 static bool is_claimable(struct ws *w)
 {
     struct ws_open *open = &w->pending->open;
-    return session_ticket_claim(sock_loop(w->outlet.sock), str_from(open->ticket), open->claim_ops,
-                                open->who.identity) != NULL;
+    return session_ticket_claim(sock_loop(w->outlet.sock), str_from(open->ticket),
+                                str_from(open->name), open->claim_ops, open->who.identity) != NULL;
 }
 
 static void send_ping(struct ws *w, uint64_t now_ms)
@@ -376,7 +377,8 @@ static void open_peer(struct ws *w)
                                    .ping_ms = home_of(w)->config->ws_ping_ms,
                                    .query = str_of(p->query, p->query_n)};
     if (open->claims)
-        hello.resumed = session_ticket_claim(l, hello.ticket, open->claim_ops, open->who.identity);
+        hello.resumed = session_ticket_claim(l, hello.ticket, str_from(open->name), open->claim_ops,
+                                             open->who.identity);
     w->peer = protocol_open(&hello, &err);
     free_pending(w);
     if (!w->peer)
