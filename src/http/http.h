@@ -100,6 +100,7 @@ enum http_route_flags {
     HTTP_ROUTE_PREFIX = 1,     /* path or anything below it */
     HTTP_ROUTE_ANY_METHOD = 2, /* the handler looks at the method itself (OPTIONS included) */
     HTTP_ROUTE_OWN_CORS = 4,   /* the handler writes CORS headers itself */
+    HTTP_ROUTE_PLAIN = 16,     /* answers are never compressed */
     HTTP_ROUTE_OPEN_CORS = 8,  /* any origin, without credentials */
 };
 struct http_config {

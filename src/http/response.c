@@ -77,7 +77,7 @@ static struct str pack(struct exchange *x, const char *content_type, struct str 
 {
     struct http_loop *home = x->home;
     if (body.n < GZIP_BYTES_MIN || body.n > GZIP_BYTES_MAX || x->has_encoding ||
-        !compresses_well(content_type))
+        !compresses_well(content_type) || (x->route && x->route->flags & HTTP_ROUTE_PLAIN))
         return body;
     http1_add_header(head, "Vary", STR("Accept-Encoding"));
     struct str accept = http_header(&x->req, "Accept-Encoding");

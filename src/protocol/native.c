@@ -14,13 +14,14 @@
 enum { JSON_DEPTH = 64, HISTORY_DEFAULT = 100 };
 static char deflate_mark; /* session_user of a client that compresses */
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------------------------- */
 
 void native_message_of(const struct msg *m, struct native_message *out)
 {
     *out = (struct native_message){.channel = m->channel,
                                    .event = m->event,
                                    .content = m->content,
+                                   .attachments = m->attachments,
                                    .epoch = m->epoch,
                                    .key = m->key,
                                    .sender_sub = m->sender,
@@ -150,7 +151,7 @@ void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct st
     buf_free(&b);
 }
 
-/* ---- out ------------------------------------------------------------------------------------- */
+/* ---- out ---------------------------------------------------------------------------------- */
 
 static void send_one(struct session *s, struct buf *b)
 {
@@ -208,7 +209,7 @@ const struct session_ops native_ops = {.name = "native",
                                        .expired = on_expired,
                                        .reconnect = on_reconnect};
 
-/* ---- in -------------------------------------------------------------------------------------- */
+/* ---- in ----------------------------------------------------------------------------------- */
 
 struct session *native_open(const struct protocol_hello *hello, int *err)
 {

@@ -2,6 +2,7 @@
 /* The switches of protocol.h. */
 #include "protocol/protocol.h"
 
+#include "protocol/engineio.h"
 #include "protocol/native.h"
 #include "protocol/phoenix.h"
 
@@ -15,7 +16,10 @@ void *protocol_open(const struct protocol_hello *hello, int *err)
     case PROTOCOL_PHOENIX:
         return phoenix_open(hello, err);
     case PROTOCOL_SOCKETIO:
-        break;
+        if (!hello->target)
+            return engineio_open_ws(hello->engineio, hello->outlet, hello->is_deflate, err);
+        *err = engineio_probe(hello->target, hello->outlet, hello->is_deflate);
+        return *err ? NULL : hello->target;
     }
     *err = E_UNSUPPORTED;
     return NULL;
@@ -34,6 +38,7 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
         phoenix_on_message(peer, payload, is_binary);
         break;
     case PROTOCOL_SOCKETIO:
+        engineio_on_ws_message(peer, payload, is_binary);
         break;
     }
 }
@@ -78,6 +83,8 @@ void protocol_on_drained(enum protocol_kind kind, void *peer)
         phoenix_on_drained(peer);
         break;
     case PROTOCOL_SOCKETIO:
+        engineio_on_ws_drained(peer);
+        break;
     case PROTOCOL_ECHO:
         break;
     }
@@ -91,6 +98,7 @@ uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer)
     case PROTOCOL_PHOENIX:
         return ((struct phoenix *)peer)->hold_ms;
     case PROTOCOL_SOCKETIO:
+        return engineio_hold_ms(peer);
     case PROTOCOL_ECHO:
         break;
     }
@@ -110,6 +118,8 @@ void protocol_on_closed(enum protocol_kind kind, void *peer, int err, bool is_go
         phoenix_on_closed(peer, err, is_goodbye);
         break;
     case PROTOCOL_SOCKETIO:
+        engineio_on_ws_closed(peer, err);
+        break;
     case PROTOCOL_ECHO:
         break;
     }

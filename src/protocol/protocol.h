@@ -49,7 +49,9 @@ struct protocol_hello {
     struct str ticket;         /* to be joined */
     bool tells_ticket;         /* the client cannot keep cookies: it must be told */
     uint64_t ping_ms;
-    struct str query; /* of the upgrade request, raw */
+    struct str query;                      /* of the upgrade request, raw */
+    const struct engineio_hello *engineio; /* PROTOCOL_SOCKETIO (engineio.h) */
+    struct engineio *target;
 };
 /* Returns the peer, or NULL and *err (E_*): the transport closes with it. */
 void *protocol_open(const struct protocol_hello *hello, int *err);

@@ -203,6 +203,11 @@ static void settings_of(const struct config_channel *from, struct channel_settin
     };
 }
 
+static uint64_t longest(int64_t a, int64_t b)
+{
+    return (uint64_t)(a > b ? a : b);
+}
+
 void assemble_hub(const struct config *c, struct channel_settings **channels,
                   struct hub_config *out)
 {
@@ -230,7 +235,10 @@ void assemble_hub(const struct config *c, struct channel_settings **channels,
         .idempotency_max = (size_t)c->history_idempotency_max,
         .presence_members_max = (size_t)c->presence_members_max,
         .channels_max = (size_t)c->channels_max,
-        .channel_idle_ms = (uint64_t)c->channels_idle_ms,
+        /* A client that comes back finds its quiet room's epoch as it was. */
+        .channel_idle_ms =
+            longest(c->channels_idle_ms,
+                    (int64_t)longest(c->session_resume_ms, c->socketio_recovery_ms) + 60000),
     };
 }
 
@@ -275,6 +283,93 @@ void assemble_realtime(const struct config *c, struct realtime_config *out)
     };
 }
 
+/* ---- socket.io ---------------------------------------------------------------------------- */
+
+int assemble_events(const struct config *c, struct socketio_rules_error *error,
+                    struct socketio_rules **out)
+{
+    size_t count = c->socketio_events_count;
+    *out = NULL;
+    if (!count)
+        return 0;
+    struct socketio_rule_row *rows = mem_new(count * sizeof(*rows));
+    for (size_t i = 0; i < count; i++) {
+        const struct config_event *from = &c->socketio_events[i];
+        rows[i] = (struct socketio_rule_row){.on = from->on,
+                                             .nsp = from->nsp,
+                                             .join = from->join,
+                                             .leave = from->leave,
+                                             .emit = from->emit,
+                                             .to = from->to,
+                                             .data = from->data,
+                                             .ack = from->ack,
+                                             .until = from->until,
+                                             .ttl_ms = (uint64_t)from->ttl_ms,
+                                             .member = from->member,
+                                             .once = from->once,
+                                             .echo = from->echo};
+    }
+    int err = socketio_rules_new(rows, count, error, out);
+    mem_free(rows);
+    return err;
+}
+
+void assemble_socketio(const struct config *c, struct socketio_rules *rules,
+                       struct socketio_namespace **namespaces, struct socketio_config *out)
+{
+    size_t count = c->socketio_namespaces_count;
+    struct socketio_namespace *all = mem_new((count + 1) * sizeof(*all));
+    for (size_t i = 0; i < count; i++)
+        all[i] = (struct socketio_namespace){
+            .match = c->socketio_namespaces[i].match,
+            .roles = c->socketio_namespaces[i].roles.items,
+            .roles_count = c->socketio_namespaces[i].roles.count,
+        };
+    *namespaces = all;
+    *out = (struct socketio_config){
+        .recovery_ms = (uint64_t)c->socketio_recovery_ms,
+        .recovery_skips_middlewares = c->socketio_recovery_skip_middlewares,
+        .attachments_bytes_max = (size_t)c->limits_payload_bytes,
+        .namespaces = all,
+        .namespaces_count = count,
+        .rules = rules,
+    };
+}
+
+static bool has_word(const struct str_list *list, const char *word)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_is(list->items[i], word))
+            return true;
+    return false;
+}
+
+static void assemble_engineio(const struct config *c, struct transport_socketio *out)
+{
+    *out = (struct transport_socketio){
+        .enabled = c->socketio_enabled,
+        .path = c->socketio_path.p, /* texts of the configuration end in a NUL */
+        .no_polling = !has_word(&c->socketio_transports, "polling"),
+        .no_websocket = !has_word(&c->socketio_transports, "websocket"),
+        .compresses = c->socketio_http_compression,
+        .cookie = c->socketio_cookie,
+        .engineio =
+            {
+                .ping_interval_ms = (uint64_t)c->socketio_ping_interval_ms,
+                .ping_timeout_ms = (uint64_t)c->socketio_ping_timeout_ms,
+                .upgrade_timeout_ms = (uint64_t)c->socketio_upgrade_timeout_ms,
+                .connect_timeout_ms = (uint64_t)c->socketio_connect_timeout_ms,
+                .close_ms = 30000, /* as long as the reference waits for that poll */
+                .payload_bytes_max = (size_t)c->socketio_max_http_buffer_size,
+                .can_upgrade =
+                    c->socketio_allow_upgrades && has_word(&c->socketio_transports, "websocket"),
+                .recovers = c->socketio_recovery_ms > 0,
+                .deflate = c->socketio_per_message_deflate,
+                .initial_packet = c->socketio_initial_packet,
+            },
+    };
+}
+
 void assemble_transport(const struct config *c, struct transport_config *out)
 {
     *out = (struct transport_config){
@@ -297,6 +392,7 @@ void assemble_transport(const struct config *c, struct transport_config *out)
         .cookie_path = "/",
         .conformance = c->conformance,
     };
+    assemble_engineio(c, &out->socketio);
 }
 
 void assemble_api(const struct config *c, struct api_config *out)

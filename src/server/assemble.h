@@ -8,6 +8,8 @@
 #include "auth/auth.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "protocol/socketio.h"
+#include "protocol/socketio_rules.h"
 #include "server/config.h"
 #include "session/session.h"
 #include "transport/transport.h"
@@ -26,6 +28,12 @@ void assemble_hub(const struct config *c, struct channel_settings **channels,
 void assemble_session(const struct config *c, struct session_config *out);
 void assemble_realtime(const struct config *c, struct realtime_config *out);
 void assemble_transport(const struct config *c, struct transport_config *out);
+/* 0 or E_CONFIG; then *error names the row. *out is NULL without rows. Caller owns it. */
+int assemble_events(const struct config *c, struct socketio_rules_error *error,
+                    struct socketio_rules **out);
+/* Caller frees *namespaces. The handlers are the caller's to fill in. */
+void assemble_socketio(const struct config *c, struct socketio_rules *rules,
+                       struct socketio_namespace **namespaces, struct socketio_config *out);
 void assemble_api(const struct config *c, struct api_config *out);
 
 #endif

@@ -68,6 +68,10 @@ struct config_api_key {
 #define CFG_API_KEY(field, name, type, min, max, def, unit, reload, text) CFG_##type field;
 #include "server/config.def"
 };
+struct config_event {
+#define CFG_EVENT(field, name, type, min, max, def, unit, reload, text) CFG_##type field;
+#include "server/config.def"
+};
 struct config_namespace {
 #define CFG_NAMESPACE(field, name, type, min, max, def, unit, reload, text) CFG_##type field;
 #include "server/config.def"

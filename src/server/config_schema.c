@@ -25,6 +25,10 @@ static const struct config_row api_key_rows[] = {
 #define CFG_API_KEY(...) ROW(config_api_key, __VA_ARGS__)
 #include "server/config.def"
 };
+static const struct config_row event_rows[] = {
+#define CFG_EVENT(...) ROW(config_event, __VA_ARGS__)
+#include "server/config.def"
+};
 static const struct config_row namespace_rows[] = {
 #define CFG_NAMESPACE(...) ROW(config_namespace, __VA_ARGS__)
 #include "server/config.def"
@@ -38,6 +42,7 @@ const struct config_rows config_root = RECORD(root_rows, config);
 static const struct config_rows config_channel = RECORD(channel_rows, config_channel);
 static const struct config_rows config_key = RECORD(key_rows, config_key);
 static const struct config_rows config_api_key = RECORD(api_key_rows, config_api_key);
+static const struct config_rows config_event = RECORD(event_rows, config_event);
 static const struct config_rows config_namespace = RECORD(namespace_rows, config_namespace);
 
 const struct config_table config_tables[] = {

@@ -23,6 +23,18 @@ static const char origins[] = "http://localhost,http://localhost:*,http://127.0.
 static const char rules[] = "[{match: '*', allow: {subscribe: '*', publish: '*', presence: '*', "
                             "track: '*', history: '*'}}]";
 
+/* The guide's chat. */
+static const char events[] =
+    "[{on: join-room, join: '$args[0]', emit: user-joined, to: '$args[0]', once: true, "
+    "data: '{\"userId\": $sub, \"userName\": $claims.name}'}, "
+    "{on: leave-room, leave: '$args[0]'}, "
+    "{on: send-message, emit: new-message, to: '$args[0].roomId', "
+    "data: '{\"userId\": $sub, \"userName\": $claims.name, \"message\": $args[0].message, "
+    "\"timestamp\": $now}'}, "
+    "{on: typing-start, emit: user-typing, to: '$args[0]', until: typing-stop, ttl_ms: 10s, "
+    "data: '{\"userId\": $sub}'}, "
+    "{on: typing-stop, emit: user-stopped-typing, to: '$args[0]', data: '{\"userId\": $sub}'}]";
+
 static char *path_in(struct str folder, const char *name)
 {
     struct buf path = {0};
@@ -119,6 +131,7 @@ int dev_prepare(struct config_draft *d)
         config_draft_set(d, CONFIG_FROM_DEV, "auth.anonymous", STR("true"));
         config_draft_set(d, CONFIG_FROM_DEV, "http.origins", STR(origins));
         config_draft_set(d, CONFIG_FROM_DEV, "channels.rules", STR(rules));
+        config_draft_set(d, CONFIG_FROM_DEV, "socketio.events", STR(events));
         config_draft_set(d, CONFIG_FROM_DEV, "drain.timeout", STR("1s"));
     }
     buf_free(&secret);

@@ -135,6 +135,11 @@ static void rules_fault(struct config_draft *d, const struct rules_error *e)
     buf_free(&text);
 }
 
+static void events_fault(struct config_draft *d, const struct socketio_rules_error *e)
+{
+    config_draft_fault(d, "socketio.events", e->row, e->member, e->text);
+}
+
 int embed_config_finish(struct tw_config *c, struct config **config, struct keyring **keys,
                         struct rules **rules)
 {
@@ -151,6 +156,14 @@ int embed_config_finish(struct tw_config *c, struct config **config, struct keyr
         rules_fault(c->draft, &error);
         err = rules_err;
     }
+    struct socketio_rules_error wrong = {0};
+    struct socketio_rules *events = NULL;
+    int events_err = made ? assemble_events(made, &wrong, &events) : 0;
+    if (events_err) {
+        events_fault(c->draft, &wrong);
+        err = events_err;
+    }
+    socketio_rules_free(&events);
     buf_free(&why);
     if (!err && keys)
         *keys = keyring_ref(k);

@@ -114,10 +114,14 @@ static void make_rooms(struct tw_server *s)
     assemble_realtime(s->boot, &s->realtime);
     assemble_transport(s->boot, &s->transport);
     assemble_api(s->boot, &s->api);
+    (void)assemble_events(s->boot, &(struct socketio_rules_error){0},
+                          &s->events); /* checked before */
+    assemble_socketio(s->boot, s->events, &s->namespaces, &s->socketio);
     s->http = http_server_new(&http);
     hub_setup(s->loops, &s->hub);
     session_setup(s->loops, &s->session, s->keys, s->rules, NULL);
     phoenix_setup(s->loops, &s->realtime);
+    socketio_setup(s->loops, &s->socketio);
     transport_setup(s->loops, s->http, &s->transport);
     api_setup(s->loops, s->http, &s->api);
     http_serve_files(s->http, embed_files, embed_files_count);
@@ -137,6 +141,7 @@ static void drop_rooms(struct tw_server *s)
     transport_teardown(s->loops);
     session_teardown(s->loops);
     phoenix_teardown(s->loops);
+    socketio_teardown(s->loops);
     hub_teardown(s->loops);
     http_server_free(&s->http);
     http_server_free(&s->operators);
@@ -144,6 +149,9 @@ static void drop_rooms(struct tw_server *s)
     mem_free(s->homes);
     mem_free(s->channels);
     s->channels = NULL;
+    mem_free(s->namespaces);
+    s->namespaces = NULL;
+    socketio_rules_free(&s->events);
     tls_context_free(&s->tls);
 }
 

@@ -43,6 +43,9 @@ struct tw_server {
     struct realtime_config realtime;
     struct transport_config transport;
     struct api_config api;
+    struct socketio_config socketio;
+    struct socketio_namespace *namespaces;
+    struct socketio_rules *events;
 
     struct sock_listener **listeners;
     size_t listeners_count, listeners_capacity;

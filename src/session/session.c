@@ -440,6 +440,11 @@ struct outlet *session_outlet(const struct session *s)
     return s->outlet;
 }
 
+const struct session_ops *session_dialect(const struct session *s)
+{
+    return s->ops;
+}
+
 void *session_user(const struct session *s)
 {
     return s->user;

@@ -254,6 +254,7 @@ struct str session_name(const struct session *s);
 struct loop *session_loop(const struct session *s);
 struct identity *session_identity(const struct session *s);
 struct outlet *session_outlet(const struct session *s);
+const struct session_ops *session_dialect(const struct session *s);
 void *session_user(const struct session *s);
 void session_set_user(struct session *s, void *user);
 /* Another way for the same open session (a transport that was upgraded, output held back). */

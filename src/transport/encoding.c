@@ -10,6 +10,7 @@
 
 #include "base/base64.h"
 #include "base/metric.h"
+#include "wire/attachments.h"
 #include "wire/native.h"
 #include "wire/sse.h"
 #include "wire/wsframe.h"
@@ -80,6 +81,11 @@ static void add_event(const struct msg *m, struct buf *out)
         base64_encode(&packed, m->content);
         buf_add_c(&packed, '"');
         data = buf_str(&packed);
+    } else if (m->attachments.n) {
+        struct arena a = {0};
+        if (!attachments_add_inline(&packed, &a, m->content, m->attachments))
+            data = buf_str(&packed);
+        arena_free(&a);
     }
     (void)sse_add_event(out, event, str_of(id, msg_put_id(m, id)), data);
     buf_free(&packed);
@@ -103,6 +109,41 @@ static int phoenix_vsn_of(enum encoding_kind kind)
 static bool phoenix_deflates(enum encoding_kind kind)
 {
     return kind == ENC_PHOENIX1_DEFLATE || kind == ENC_PHOENIX2_DEFLATE;
+}
+
+/* A text frame for the packet, a binary one for each of its attachments. */
+static void add_socketio_frames(struct transport_home *home, enum encoding_kind kind,
+                                const struct msg *m, struct buf *out)
+{
+    bool with_place = kind == ENC_SOCKETIO_WS || kind == ENC_SOCKETIO_WS_DEFLATE;
+    bool deflate = kind == ENC_SOCKETIO_WS_DEFLATE || kind == ENC_SOCKETIO_WS_PLAIN_DEFLATE;
+    struct buf *text = &home->text;
+    struct socketio_emit emit;
+    struct str bytes;
+    buf_add_c(text, '4');
+    if (socketio_encode(m, with_place, text, &emit) < 0)
+        return;
+    encoding_frame(home, false, deflate, WINDOW_BITS, buf_str(text), out);
+    for (size_t at = 0; socketio_emit_bytes(&emit, &at, &bytes);)
+        encoding_frame(home, true, deflate, WINDOW_BITS, bytes, out);
+}
+
+/* The same in a poll's body; what joins packets stands before each. */
+static void add_socketio_packets(bool with_place, const struct msg *m, struct buf *text,
+                                 struct buf *out)
+{
+    struct socketio_emit emit;
+    struct str bytes;
+    buf_add_c(text, '4');
+    if (socketio_encode(m, with_place, text, &emit) < 0)
+        return;
+    buf_add_c(out, 0x1e);
+    buf_add_str(out, buf_str(text));
+    for (size_t at = 0; socketio_emit_bytes(&emit, &at, &bytes);) {
+        buf_add_z(out, "\x1e"
+                       "b");
+        base64_encode(out, bytes);
+    }
 }
 
 static void encode_message(struct loop *l, enum encoding_kind kind, const struct msg *m,
@@ -142,9 +183,12 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
     case ENC_SOCKETIO_WS_DEFLATE:
     case ENC_SOCKETIO_WS_PLAIN:
     case ENC_SOCKETIO_WS_PLAIN_DEFLATE:
-    case ENC_SOCKETIO_WS_B64:
+        add_socketio_frames(home, kind, m, out);
+        break;
     case ENC_SOCKETIO_POLL:
     case ENC_SOCKETIO_POLL_PLAIN:
+        add_socketio_packets(kind == ENC_SOCKETIO_POLL, m, text, out);
+        break;
     case ENC_NONE:
     case ENC_COUNT:
         break;
@@ -187,7 +231,6 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     case ENC_SOCKETIO_WS_DEFLATE:
     case ENC_SOCKETIO_WS_PLAIN:
     case ENC_SOCKETIO_WS_PLAIN_DEFLATE:
-    case ENC_SOCKETIO_WS_B64:
     case ENC_SOCKETIO_POLL:
     case ENC_SOCKETIO_POLL_PLAIN:
     case ENC_NONE:

@@ -24,6 +24,10 @@ void transport_setup(struct loops *ls, struct http_server *hs,
         loop_slot_set(home->loop, LOOP_SLOT_TRANSPORT, home);
         poll_setup(home);
     }
+    if (config->socketio.enabled) {
+        engineio_setup(ls, &config->socketio.engineio, &socketio_poll_ops);
+        socketio_routes(hs, &config->socketio);
+    }
     http_route(hs, "/socket", 1u << HTTP_GET, 0, 0, upgrade_on_native, NULL);
     http_route(hs, "/api/events", 1u << HTTP_GET, 0, 0, sse_on_request, NULL);
     if (realtime_config_of(loops_at(ls, 0))->enabled)
@@ -38,10 +42,13 @@ void transport_drain(struct loop *l)
     struct transport_home *home = transport_home_of(l);
     poll_drain(home);
     sse_drain(home);
+    if (home->config->socketio.enabled)
+        engineio_drain(l);
 }
 
 void transport_teardown(struct loops *ls)
 {
+    engineio_teardown(ls);
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct transport_home *home = transport_home_of(loops_at(ls, i));
         poll_teardown(home);

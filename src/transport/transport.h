@@ -8,9 +8,22 @@
 #define TRANSPORT_TRANSPORT_H
 
 #include "http/http.h"
+#include "protocol/engineio.h"
 #include "protocol/protocol.h"
+#include "protocol/socketio.h"
+
+struct transport_socketio {
+    bool enabled;
+    const char *path; /* "/socket.io" */
+    bool no_polling, no_websocket;
+    bool compresses; /* answers of polls */
+    bool keeps_handshake;
+    struct str cookie; /* name of one that holds the sid; empty = none */
+    struct engineio_config engineio;
+};
 
 struct transport_config {
+    struct transport_socketio socketio;
     uint64_t ws_ping_ms;  /* a ping when nothing was sent for so long */
     uint64_t ws_pong_ms;  /* no sign of life for so long after it: gone */
     uint64_t ws_close_ms; /* wait for the peer's close frame */

@@ -32,6 +32,9 @@ struct who {
  * answered (401 and the guide's words). takes_anonymous: a missing token is no error even where
  * anonymous is off (it can come in-band): needs_token is set instead. */
 int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *who);
+/* The request's token, or none. needs_origin: one from a cookie counts only when the page says
+ * where it comes from. */
+struct str upgrade_token(struct http_request *req, bool needs_origin);
 /* False (and answered 403) when the page's origin is not on the list. */
 bool upgrade_origin(struct http_request *req);
 /* The Set-Cookie line of a ticket. */
@@ -59,9 +62,17 @@ struct ws_open {
     const struct session_ops *claim_ops;
     bool tells_ticket;
     struct str query;
+    /* Engine.IO only; borrowed for the call. */
+    const struct engineio_hello *engineio;
+    struct engineio *target; /* the connection to be upgraded; NULL: a new one */
 };
 /* Answers 101 (with extra header lines) and runs the connection. */
 void ws_accept(struct http_request *req, struct str answer, const struct ws_open *open);
+
+/* ---- socketio.c --------------------------------------------------------------------------- */
+extern const struct engineio_poll_ops socketio_poll_ops;
+void socketio_on_request(struct http_request *req);
+void socketio_routes(struct http_server *hs, const struct transport_socketio *config);
 
 /* ---- echo.c ------------------------------------------------------------------------------- */
 void echo_setup(struct http_server *hs);

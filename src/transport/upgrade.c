@@ -50,6 +50,13 @@ int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *w
     return err;
 }
 
+struct str upgrade_token(struct http_request *req, bool needs_origin)
+{
+    bool from_cookie;
+    struct str token = find_token(req, &from_cookie);
+    return from_cookie && needs_origin && !http_header(req, "origin").n ? STR_NONE : token;
+}
+
 bool upgrade_origin(struct http_request *req)
 {
     if (http_origin_allowed(req))

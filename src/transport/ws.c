@@ -125,7 +125,10 @@ static void on_close_asked(struct outlet *o, int err, struct str detail)
 {
     const struct err_info *info = err_info(err);
     int code = err == 0 ? 1000 : err == E_DRAINING ? 1012 : info->number;
-    start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
+    if (ws_of(o)->kind == PROTOCOL_SOCKETIO) /* says why in its own way, or not */
+        start_close(ws_of(o), 0, STR_NONE);
+    else
+        start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
 }
 
 static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
@@ -375,7 +378,9 @@ static void open_peer(struct ws *w)
                                    .ticket = str_from(open->ticket),
                                    .tells_ticket = open->tells_ticket,
                                    .ping_ms = home_of(w)->config->ws_ping_ms,
-                                   .query = str_of(p->query, p->query_n)};
+                                   .query = str_of(p->query, p->query_n),
+                                   .engineio = open->engineio,
+                                   .target = open->target};
     if (open->claims)
         hello.resumed = session_ticket_claim(l, hello.ticket, str_from(open->name), open->claim_ops,
                                              open->who.identity);

@@ -66,8 +66,9 @@ bool native_name_valid(struct str name, size_t bytes_max);
 
 struct native_message {
     struct str channel, event, content, epoch, key, sender_sub, sender_session;
-    struct str cursor; /* poll only */
-    struct str delta;  /* raw JSON array; when given it stands in place of content */
+    struct str cursor;      /* poll only */
+    struct str attachments; /* packed (wire/attachments.h): content has placeholders for them */
+    struct str delta;       /* raw JSON array; when given it stands in place of content */
     uint64_t offset, time_ms, delta_base;
     uint32_t delta_sum;
     bool binary; /* content goes as base64 with "encoding" */

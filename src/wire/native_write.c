@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "wire/attachments.h"
 #include "wire/native.h"
 
 static void begin(struct buf *b, const char *type)
@@ -78,6 +79,13 @@ static void add_content(struct buf *b, const struct native_message *m)
         buf_add_str(b, STR(",\"content\":\""));
         base64_encode(b, m->content);
         buf_add_str(b, STR("\",\"encoding\":\"base64\""));
+    } else if (m->attachments.n) {
+        struct arena a = {0};
+        size_t before = b->n;
+        buf_add_str(b, STR(",\"content\":"));
+        if (attachments_add_inline(b, &a, m->content, m->attachments))
+            b->n = before; /* a message without content; what was published is checked */
+        arena_free(&a);
     } else {
         buf_add_str(b, STR(",\"content\":"));
         buf_add_str(b, m->content);
