@@ -21,6 +21,7 @@ static struct hub_config hub_config;
 static struct session_config session_config;
 static struct transport_config transport_config;
 static struct api_config api_config;
+static struct realtime_config realtime_config;
 static struct http_server *server;
 static struct keyring *keys;
 static struct rules *rules;
@@ -100,6 +101,7 @@ struct loops *world_new(const struct world_config *config)
     CHECK(!rules_new(&row, 1, &rules_error, &rules));
     session_setup(ls, &session_config, keys, rules, NULL);
     server = http_server_new(&http);
+    phoenix_setup(ls, &realtime_config);
     transport_setup(ls, server, &transport_config);
     api_setup(ls, server, &api_config);
     for (unsigned i = 0; i < config->loops; i++) {
@@ -117,6 +119,7 @@ void world_free(struct loops **ls)
     sim_run(*ls, 200000); /* connections time out, sessions end */
     api_teardown(*ls);
     session_teardown(*ls);
+    phoenix_teardown(*ls);
     sim_settle(*ls);
     transport_teardown(*ls);
     hub_teardown(*ls);
