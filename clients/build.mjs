@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the packages: esbuild for the code, tsc for the types (left out with --fast).
+//   node clients/build.mjs [--fast]        into each package's dist/
+//   import { buildPackages }               into any folder, for tests
 // Members that begin with _ are private to an entry and get short names; the few that another entry of
 // the same package uses have fixed ones.
 import { spawnSync } from 'node:child_process';
@@ -15,26 +17,33 @@ export const packages = {
 };
 
 const options = {
-  bundle: true, format: 'esm', target: 'es2020', minify: true, mangleProps: /^_[a-z]/,
-  mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d' }, sourcemap: 'external',
-  legalComments: 'none', jsx: 'automatic', logLevel: 'warning',
+  bundle: true, format: 'esm', target: 'es2020', minify: true, sourcemap: 'external', legalComments: 'none',
+  jsx: 'automatic', logLevel: 'warning', mangleProps: /^_[a-z]/,
+  mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d' },
 };
-for (const [name, entries] of Object.entries(packages)) {
-  for (const entry of entries) {
-    const suffix = name === 'react' ? ['ts', 'tsx'] : ['ts'];
-    await build({
-      ...options,
-      entryPoints: [`${here}${name}/src/${entry}.${suffix[0]}`],
-      outfile: `${here}${name}/dist/${entry}.js`,
-      // Another entry of the same package, and other packages, are imported and not copied.
-      external: ['react', 'react/*', '@tidewire/*', entry === 'index' ? './fallback.js' : './index.js'],
-    });
+
+/** out(package) names the folder for its files. */
+export async function buildPackages(out = (name) => `${here}${name}/dist`) {
+  for (const [name, entries] of Object.entries(packages)) {
+    for (const entry of entries) {
+      await build({
+        ...options,
+        entryPoints: [`${here}${name}/src/${entry}.ts`],
+        outfile: `${out(name)}/${entry}.js`,
+        // Another entry of the same package, and other packages, are imported and not copied.
+        external: ['react', 'react/*', '@tidewire/*', entry === 'index' ? './fallback.js' : './index.js'],
+      });
+    }
   }
 }
-if (!process.argv.includes('--fast')) {
-  const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace('package.json', 'bin/tsc');
-  for (const name of Object.keys(packages)) {
-    const { status } = spawnSync(process.execPath, [tsc, '-p', here + name], { stdio: 'inherit' });
-    if (status) process.exit(status);
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildPackages();
+  if (!process.argv.includes('--fast')) {
+    const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace('package.json', 'bin/tsc');
+    for (const name of Object.keys(packages)) {
+      const { status } = spawnSync(process.execPath, [tsc, '-p', here + name], { stdio: 'inherit' });
+      if (status) process.exit(status);
+    }
   }
 }

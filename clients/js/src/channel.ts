@@ -30,6 +30,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   private _epoch?: string; // undefined: no position
   private _seen = 0; // offset of the last message handed out
   private _head = 0; // where it went live
+  private _told?: number; // a gap that began here is known: the server tells it in offsets of the lost log
   private _waiting = new Set<Deferred<Subscribed>>();
   private _timer?: ReturnType<typeof setTimeout>;
   private _answer!: Subscribed;
@@ -170,7 +171,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
     if (type == 'message') {
       if (this._delta) this._delta.push(frame, raw, (whole) => this._message(whole));
       else this._message(frame);
-    } else if (type == 'gap' && frame.to > this._seen) this._gap(frame.from, frame.to);
+    } else if (type == 'gap' && frame.from != this._told && frame.to > this._seen) this._gap(frame.from, frame.to);
     else if (type == 'subscribed') {
       const again = this._epoch !== undefined && this._options.recover !== false;
       const lost = again && this._epoch && this._epoch != epoch;
@@ -180,6 +181,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
       this._head = offset;
       this._answer = { recovered: again && recovered, gap: again && !recovered, epoch, offset };
       // Another epoch: the log itself was lost, and with it what we had not read.
+      this._told = lost ? from : undefined;
       if (lost) {
         this._seen = 0;
         this._gap(from, 0);

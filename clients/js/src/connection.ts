@@ -210,6 +210,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   }
 
   private _up({ session, ticket, ping, recovered }: Frame) {
+    if (this._link) return; // a stream that was opened anew for other channels
     clearTimeout(this._timer);
     this._proven = this._list[this._index]!;
     this._tried = 0;

@@ -43,9 +43,10 @@ function open(context: LinkContext, poll: boolean): Link {
   let turn = 0; // of the stream; an older one's words are not heard
   let waiting = false;
   const asked = new Set<AbortController>();
-  const known = new Map<string, Position>(); // channels that asked from a position, not yet confirmed
-  const standing = new Set<string>(); // channels that were asked for
-  let line: Promise<unknown> = Promise.resolve(); // POSTs go one after the other
+  const epochs = new Map<string, string>(); // poll: of channels that were told where they stand
+  let places = new Map<string, Position | undefined>(); // what the last address asked for, in its order
+  let line: Frame[] = []; // messages to go, one POST at a time
+  let posting = false;
 
   const end = (code: number, error?: Error) => {
     if (over) return;
@@ -65,6 +66,7 @@ function open(context: LinkContext, poll: boolean): Link {
   const address = () => {
     const query = new URLSearchParams({ frames: '1' });
     const since: string[] = [];
+    places = new Map();
     for (const frame of context.standing()) {
       if (frame.type == 'track') {
         query.append('track', JSON.stringify(frame));
@@ -72,8 +74,7 @@ function open(context: LinkContext, poll: boolean): Link {
       }
       for (const channel of frame.channels) {
         const position = frame.since?.[channel];
-        if (poll && position && !standing.has(channel)) known.set(channel, position);
-        standing.add(channel);
+        places.set(channel, position);
         query.append('channel', channel);
         since.push(position ? `${position.epoch}-${position.offset}` : '');
       }
@@ -99,15 +100,19 @@ function open(context: LinkContext, poll: boolean): Link {
     }
     context.alive();
     if (poll) {
-      const { messages } = (await answer.json()) as { messages: Frame[] };
+      const { messages, cursor } = (await answer.json()) as { messages: Frame[]; cursor: string };
       if (mine != turn) return;
       if (!told) hear({ type: 'connected', ping: POLL_MS });
-      // Only a first poll is told where it stands; one with a position knows.
-      for (const [channel, { epoch, offset }] of known) {
-        known.delete(channel);
-        if (!messages.some((m) => m.channel == channel && /^(subscribed|error)$/.test(m.type))) {
-          hear({ type: 'subscribed', channel, epoch, offset, recovered: !messages.some((m) => m.channel == channel && m.type == 'gap') });
-        }
+      // A poll from a position is not told where it stands, nor that the log began anew: its cursor is.
+      const ends = cursor.split('~');
+      for (const [channel, position] of places) {
+        const [, epoch, offset] = /^(.*)-(\d+)$/.exec(ends.shift()!) ?? [];
+        if (!epoch || epochs.get(channel) == epoch) continue;
+        epochs.set(channel, epoch);
+        const about = messages.filter((m) => m.channel == channel);
+        if (about.some((m) => /^(subscribed|error)$/.test(m.type))) continue;
+        const recovered = position?.epoch == epoch && !about.some((m) => m.type == 'gap');
+        hear({ type: 'subscribed', channel, epoch, offset: recovered ? position.offset : +offset!, recovered });
       }
       for (const frame of messages) hear(frame);
       if (mine == turn && !over) start();
@@ -160,25 +165,37 @@ function open(context: LinkContext, poll: boolean): Link {
     }
   };
 
+  const tell = (frame: Frame) => over || frame.ref === undefined || context.frame(frame);
+  /** What waits goes together. When it did not get through, nothing behind it may overtake it. */
+  const publish = async () => {
+    posting = true;
+    while (line.length && !over) {
+      const batch = line.splice(0, 64);
+      const body = JSON.stringify(batch.map(({ type: _, ref: __, ...message }) => message));
+      try {
+        const all = await ask('/api/publish', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+        batch.forEach(({ ref, channel }, i) => tell({ ...all[i], type: all[i].code ? 'error' : 'ack', ref, channel }));
+      } catch (error) {
+        const { code, message, hint, retryable } = error as TidewireError;
+        for (const { ref, channel } of [...batch, ...line.splice(0)]) tell({ type: 'error', code, message, hint, retryable, ref, channel });
+      }
+    }
+    posting = false;
+  };
+
   setTimeout(() => over || start());
   return {
     standing: true,
     send(frame) {
-      const { type, channel, ref } = frame;
-      if (type == 'unsubscribe') standing.delete(channel);
+      const { type, channel } = frame;
+      if (type == 'unsubscribe') epochs.delete(channel);
       if (type == 'subscribe' || type == 'unsubscribe') restart();
       else if (type == 'track' || type == 'untrack') {
         restart();
         answers(frame, async () => ({ channel }));
       } else if (type == 'message') {
-        const { type: _, ref: __, ...body } = frame;
-        line = line.then(() =>
-          answers(frame, async () => ({
-            ...(await ask('/api/publish', { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })),
-            ref,
-            type: 'ack',
-          })),
-        );
+        line.push(frame);
+        if (!posting) publish();
       } else if (type == 'auth') {
         token = frame.token;
         restart();

@@ -38,6 +38,7 @@ export interface Message<T = unknown> {
 export interface Gap {
   channel: string;
   from: number;
+  /** 0: the log itself was lost and begins anew. */
   to: number;
 }
 

@@ -17,6 +17,7 @@ export const websocket: Transport = {
       else context.frame(decodeBinary(new Uint8Array(data)));
     };
     socket.onclose = ({ code, reason }) => context.closed(code, reason ? new TidewireError(code, reason) : undefined);
+    socket.onerror = () => {}; // close follows; some implementations throw what nobody listens to
     return {
       send: (frame) => socket.send(JSON.stringify(frame)),
       sendBinary: (bytes) => socket.send(bytes as Uint8Array<ArrayBuffer>),
