@@ -19,7 +19,7 @@ export const packages = {
 const options = {
   bundle: true, format: 'esm', target: 'es2020', minify: true, sourcemap: 'external', legalComments: 'none',
   jsx: 'automatic', logLevel: 'warning', mangleProps: /^_[a-z]/,
-  mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d' },
+  mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d', _restored: '$r' },
 };
 
 /** out(package) names the folder for its files. */

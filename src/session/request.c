@@ -30,9 +30,35 @@ static void keep_ref(struct session_sub *ss, struct str ref)
     ss->ref_n = ref.n;
 }
 
+/* A repeat may want more than there is: who comes back knows better than we what it has got (the
+ * peer's kernel may have been a proxy's), and presence can be wished for later. */
+static bool wants_more(const struct session_sub *ss, const struct request *r)
+{
+    if (r->presence && !ss->sub.wants_presence)
+        return true;
+    return ss->taken_up && r->since.has_since;
+}
+
+static void subscribe_new(struct session *s, const struct request *r);
+
+static void subscribe_again(struct session *s, struct session_sub *ss, const struct request *r)
+{
+    struct request more = *r;
+    if (!more.since.has_since) {
+        more.since.since = session_sub_position(ss);
+        more.since.has_since = more.since.since.epoch[0] != 0;
+    }
+    session_sub_drop(s, ss);
+    subscribe_new(s, &more);
+}
+
 static void subscribe(struct session *s, const struct request *r)
 {
     struct session_sub *ss = session_sub_find(s, r->channel);
+    if (ss && wants_more(ss, r)) {
+        subscribe_again(s, ss, r);
+        return;
+    }
     if (ss) {
         struct answer a = {.type = REQUEST_SUBSCRIBE,
                            .channel = r->channel,
@@ -44,11 +70,16 @@ static void subscribe(struct session *s, const struct request *r)
         s->ops->answer(s, &a);
         return;
     }
+    subscribe_new(s, r);
+}
+
+static void subscribe_new(struct session *s, const struct request *r)
+{
     if (s->subs_count >= s->home->config->subscriptions_max) {
         request_refuse(s, r, E_TOO_MANY, "Too many subscriptions on this connection");
         return;
     }
-    ss = session_sub_new(s);
+    struct session_sub *ss = session_sub_new(s);
     ss->user = r->user;
     ss->sub.kind = (uint8_t)r->kind;
     ss->sub.wants_presence = r->presence;

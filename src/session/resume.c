@@ -75,6 +75,7 @@ static void take_up(struct session *s, struct session_sub *ss)
     struct parked_sub *p = ss->parked;
     struct subscribe_options o = {.has_since = p->at.epoch[0] != 0, .since = p->at};
     ss->is_resume = true;
+    ss->taken_up = true;
     ss->sub.kind = p->kind;
     ss->sub.wants_presence = p->wants_presence;
     ss->sub.no_messages = p->no_messages;

@@ -108,6 +108,7 @@ struct session_sub {
     struct parked_sub *parked; /* while detached: name and position */
     char *ref;                 /* of the request that is being answered */
     size_t ref_n;
+    bool taken_up;           /* an attach went on with it, and nobody has said since when */
     bool is_resume;          /* asked by an attach, not by a request */
     bool trusted;            /* the server's own program asked for it */
     struct sub_order *order; /* place.c */

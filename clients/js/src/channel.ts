@@ -26,7 +26,9 @@ const WAITING_MAX = 10000;
 export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvents<E>> {
   state: ChannelState = 'initialized';
   readonly presence: Presence;
-  private _count = 0;
+  /** @internal */
+  _count = 0;
+  private _ref = 0;
   private _epoch?: string; // undefined: no position
   private _seen = 0; // offset of the last message handed out
   private _head = 0; // where it went live
@@ -128,7 +130,8 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
     const { presence, delta, filter, rewind, recover } = this._options;
     const { name, position } = this;
     const since = recover !== false && position && { [name]: position };
-    return { type: 'subscribe', channels: [name], since: since || undefined, history: since ? undefined : rewind, presence, delta, filter };
+    const ref = 's' + ++this._ref;
+    return { type: 'subscribe', ref, channels: [name], since: since || undefined, history: since ? undefined : rewind, presence, delta, filter };
   }
 
   /** @internal The subscribe frame is out: an answer is due. */
@@ -162,7 +165,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   _frame(frame: Frame, raw?: string): void {
     const { type, epoch, offset, recovered } = frame;
     if (type == 'presence') this.presence._frame(frame);
-    else if (type == 'error' && !frame.ref) {
+    else if (type == 'error' && !(frame.ref > 0)) {
       const error = errorOf(frame);
       if (error.retryable || !this._count) this._tell('error', error);
       else this._fail(error);
@@ -172,7 +175,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
       if (this._delta) this._delta.push(frame, raw, (whole) => this._message(whole));
       else this._message(frame);
     } else if (type == 'gap' && frame.from != this._told && frame.to > this._seen) this._gap(frame.from, frame.to);
-    else if (type == 'subscribed') {
+    else if (type == 'subscribed' && (!frame.ref || frame.ref == 's' + this._ref)) {
       const again = this._epoch !== undefined && this._options.recover !== false;
       const lost = again && this._epoch && this._epoch != epoch;
       const from = this._seen + 1;

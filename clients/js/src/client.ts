@@ -25,6 +25,7 @@ export class Client<E extends EventMap = EventMap> extends Emitter<{ error: Erro
         if (channel) channel._frame(frame, raw);
         else if (!frame.channel && !frame.ref && frame.type == 'error') this._emit('error', errorOf(frame));
       },
+      _restored: (name) => this._channels.get(name)?._count || this.connection._send({ type: 'unsubscribe', channel: name }),
       _up: () => {
         this._all().forEach((c) => c._sent(true));
         this.outbox._flush();

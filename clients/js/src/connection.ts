@@ -48,6 +48,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   private _bearer?: string;
   private _renewed?: boolean; // a rejected token was replaced once
   private _refs = 0;
+  private _ours?: Set<string>; // after a take-over: channels that answered to us, not to who we were
   private _asked = new Map<number, Deferred<Frame>>();
   private _hooked?: AbortController;
 
@@ -58,6 +59,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     private _hooks: {
       _standing(): Frame[];
       _frame(frame: Frame, raw?: string): void;
+      _restored(channel: string): void;
       _up(): void;
       _down(error?: Error): void;
     },
@@ -201,7 +203,16 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
       this._drop();
       this._wait(frame.in);
     } else {
-      const asked = this._asked.get(frame.ref);
+      const { channel, ref } = frame;
+      if (this._ours && channel !== undefined && !this._ours.has(channel)) {
+        if (ref === undefined) {
+          // Restored from where the server thinks we were: it comes again from where we are.
+          if (type == 'subscribed') this._hooks._restored(channel);
+          return;
+        }
+        if (type == 'subscribed') this._ours.add(channel);
+      }
+      const asked = this._asked.get(ref);
       frame.raw = raw;
       if (type == 'error') asked?._fail(errorOf(frame));
       else asked?._done(frame);
@@ -214,6 +225,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     clearTimeout(this._timer);
     this._proven = this._list[this._index]!;
     this._tried = 0;
+    this._ours = recovered ? new Set() : undefined;
     this._memory(this._index ? this._proven.name : '');
     if (ticket) this._session = `${session}.${ticket}`;
     this._ping = this._options.heartbeat ?? ping ?? this._ping;
@@ -266,9 +278,10 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     const uptime = Date.now() - this._since;
     this._drop();
     if ([4401, 4402, 4403, 4407, 4430].includes(code)) {
-      // With another token it may go: once.
+      // With another token it may go: once, and from the start (a WebSocket cannot tell that it was the token).
       if (/[127]$/.test(String(code)) && typeof this._options.token == 'function' && !this._renewed) {
         this._renewed = true;
+        this._index = 0;
         this._start('rejected');
       } else this._end('failed', error);
       return;

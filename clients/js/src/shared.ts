@@ -36,7 +36,8 @@ interface Entry {
   live: boolean;
   at: Position;
   presence: boolean;
-  tabs: Set<string>;
+  /** With the ref that each waits for. */
+  tabs: Map<string, unknown>;
   /** Tabs that are given what they missed: what comes meanwhile waits. */
   held: Map<string, Frame[]>;
   later: (() => void)[];
@@ -94,6 +95,7 @@ class Hub {
       {
         _standing: () => [],
         _frame: (frame) => this._came(frame),
+        _restored: () => {},
         _up: () => this._greet(),
         _down: (error) => {
           this._entries.clear();
@@ -187,14 +189,14 @@ class Hub {
   }
 
   private async _subscribe(tab: string, channel: string, frame: Frame) {
-    const { since, history, presence, filter } = frame;
+    const { since, history, presence, filter, ref } = frame;
     const position: Position | undefined = since?.[channel];
     let entry = this._entries.get(channel);
     if (!entry) {
-      entry = { live: false, at: { epoch: '', offset: 0 }, presence: !!presence, tabs: new Set([tab]), held: new Map(), later: [] };
+      entry = { live: false, at: { epoch: '', offset: 0 }, presence: !!presence, tabs: new Map([[tab, ref]]), held: new Map(), later: [] };
       this._entries.set(channel, entry);
       this._connection!._send({
-        type: 'subscribe', channels: [channel], since: position && { [channel]: position }, history, presence, filter,
+        type: 'subscribe', ref: 'h', channels: [channel], since: position && { [channel]: position }, history, presence, filter,
       });
       return;
     }
@@ -202,9 +204,9 @@ class Hub {
       entry.later.push(() => this._tabs.has(tab) && this._subscribe(tab, channel, frame));
       return;
     }
-    entry.tabs.add(tab);
+    entry.tabs.set(tab, ref);
     const { epoch, offset } = entry.at;
-    const subscribed = (recovered: boolean) => this._to(tab, { type: 'subscribed', channel, epoch, offset, recovered });
+    const subscribed = (recovered: boolean) => this._to(tab, { type: 'subscribed', channel, epoch, offset, recovered, ref });
     if (history || (position && (position.epoch != epoch || position.offset < offset))) {
       const held: Frame[] = [];
       entry.held.set(tab, held);
@@ -225,14 +227,14 @@ class Hub {
       this._connection!._ask({ type: 'presence', channel }).then((f) => this._to(tab, { ...f, ref: undefined }), () => {});
     } else {
       entry.presence = true;
-      this._connection!._send({ type: 'subscribe', channels: [channel], since: { [channel]: entry.at }, presence });
+      this._connection!._send({ type: 'subscribe', ref: 'h', channels: [channel], since: { [channel]: entry.at }, presence });
     }
   }
 
   /** From the server, not an answer to one tab. */
   private _came(frame: Frame) {
     const { type, channel, ref } = frame;
-    if (ref !== undefined && ref !== null) return;
+    if (ref > 0) return;
     const entry = this._entries.get(channel);
     if (!entry) return channel === undefined && this._tabs.forEach((_, tab) => this._to(tab, frame));
     const { raw: _, ...plain } = frame;
@@ -241,10 +243,12 @@ class Hub {
       entry.live = true;
       entry.at = { epoch: frame.epoch, offset: frame.offset };
     } else if (type == 'message') entry.at.offset = Math.max(entry.at.offset, frame.offset);
-    entry.tabs.forEach((tab) => {
+    entry.tabs.forEach((wanted, tab) => {
       const held = entry.held.get(tab);
-      if (held) held.push(plain as Frame);
-      else this._to(tab, plain as Frame);
+      const told = { ...plain, ref: wanted } as Frame;
+      if (type == 'message' || type == 'presence' || type == 'gap') delete told.ref;
+      if (held) held.push(told);
+      else this._to(tab, told);
     });
     if (type == 'subscribed') entry.later.splice(0).forEach((f) => f());
     else if (type == 'error' && !frame.retryable) this._entries.delete(channel);

@@ -77,7 +77,9 @@ test('a channel goes on where it was: each message once, in order', async (t) =>
   await until(() => transport.last);
   const first = transport.last;
   first.up();
-  assert.deepEqual(first.of('subscribe'), [{ type: 'subscribe', channels: ['c'] }]);
+  const [{ ref, ...asked }] = first.of('subscribe');
+  assert.deepEqual(asked, { type: 'subscribe', channels: ['c'] });
+  assert.equal(typeof ref, 'string');
   first.context.frame(subscribed(10));
   assert.deepEqual(await attached, { recovered: false, gap: false, epoch: 'e', offset: 10 });
   first.context.frame(message(11));
@@ -97,6 +99,29 @@ test('a channel goes on where it was: each message once, in order', async (t) =>
   second.context.frame(message(14));
   second.context.frame(message(15));
   assert.deepEqual(got, [11, 12, 13, 14, 15]);
+});
+
+test('what a take-over restores is not heard before our own subscribe is answered', async (t) => {
+  const { client, transport } = make(t);
+  const room = client.channel('c');
+  const got = [];
+  room.on('m', (m) => got.push(m.data));
+  room.subscribe();
+  await until(() => transport.last);
+  transport.last.up();
+  transport.last.context.frame(subscribed(0, { ref: transport.last.of('subscribe')[0].ref }));
+  transport.last.context.closed(1006);
+  await until(() => transport.links.length == 2);
+  const { context } = transport.last;
+  transport.last.up({ recovered: true });
+  const { ref } = transport.last.of('subscribe')[0];
+  context.frame(subscribed(3, { recovered: true }));
+  context.frame({ ...subscribed(1), channel: 'forgotten' });
+  context.frame(message(3)); // the server thinks that we have 1 and 2
+  context.frame(subscribed(3, { recovered: true, ref }));
+  for (const n of [1, 2, 3]) context.frame(message(n));
+  assert.deepEqual(got, [1, 2, 3]);
+  assert.deepEqual(transport.last.of('unsubscribe'), [{ type: 'unsubscribe', channel: 'forgotten' }]);
 });
 
 test('a gap is told, and so is a lost log', async (t) => {
@@ -157,7 +182,7 @@ test('a refused channel fails alone', async (t) => {
   assert.equal(client.connection.state, 'connected');
   // It can be tried again.
   const again = room.subscribe();
-  transport.last.context.frame(subscribed(7));
+  transport.last.context.frame(subscribed(7, { ref: transport.last.of('subscribe').pop().ref }));
   assert.equal((await again).offset, 7);
 });
 
