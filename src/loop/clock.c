@@ -6,7 +6,9 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "loop/clock.h"
 #include <errno.h>
+#include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -43,12 +45,18 @@ void clock_random_bytes(void *out, size_t n)
     }
 }
 
-void clock_boot(void)
+static void boot(void)
 {
     uint64_t key[2];
     clock_random_bytes(key, sizeof(key));
     hash_seed(key[0], key[1]);
     log_clock = clock_wall_ms;
+}
+
+void clock_boot(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, boot);
 }
 
 uint64_t loop_now_ms(const struct loop *l)

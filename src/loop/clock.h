@@ -10,5 +10,8 @@
 uint64_t clock_us(void);      /* monotonic */
 uint64_t clock_wall_ms(void); /* since 1970 */
 void clock_random_bytes(void *out, size_t n);
+/* The key of hashes and the log's clock, once in a process and before anything is hashed: a map
+ * that was filled under another key finds nothing. */
+void clock_boot(void);
 
 #endif

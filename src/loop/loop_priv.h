@@ -93,7 +93,6 @@ struct loop {
 
 /* clock.c */
 void clock_refresh(struct loop *l);
-void clock_boot(void); /* hash key, log clock */
 
 /* mailbox.c */
 void mailbox_init(struct mailbox *b);

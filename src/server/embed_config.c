@@ -2,6 +2,7 @@
 /* tw_config: the draft behind the public header, and the steps that made it. */
 #include "server/embed_priv.h"
 #include "base/mem.h"
+#include "loop/clock.h"
 #include "server/assemble.h"
 #include "server/dev.h"
 #include "tidewire.h"
@@ -34,6 +35,7 @@ void tw_free(void *text)
 
 tw_config *tw_config_new(void)
 {
+    clock_boot(); /* rules are compiled into maps before there is a loop */
     struct tw_config *c = mem_new(sizeof(*c));
     c->draft = config_draft_new();
     return c;

@@ -220,7 +220,7 @@ test('a bad token ends it, with the code and the words', async (t) => {
 
 test('a channel that is not ours fails alone', async (t) => {
   const server = await serve(t, {
-    config: { channels: { rules: [{ match: 'open', allow: { subscribe: '*' } }] } },
+    config: { channels: { rules: [{ match: 'secret', allow: { subscribe: 'none' } }, { match: '*', allow: { subscribe: '*' } }] } },
   });
   for (const transport of TRANSPORTS) {
     const client = connect(t, server.port, { transports: [transport] });

@@ -48,6 +48,10 @@ uint64_t clock_wall_ms(void)
     return (uint64_t)WALL_BEGIN_MS * 1000 + now_us / 1000;
 }
 
+void clock_boot(void)
+{
+}
+
 void clock_random_bytes(void *out, size_t n)
 {
     for (size_t i = 0; i < n; i++)
