@@ -65,6 +65,10 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
                publish_on_request, NULL);
     http_route(hs, "/api/channels", 1u << HTTP_GET, HTTP_ROUTE_PREFIX, 0, channels_on_request,
                NULL);
+    if (config->db)
+        http_route(hs, "/rest/v1",
+                   1u << HTTP_GET | 1u << HTTP_POST | 1u << HTTP_PATCH | 1u << HTTP_DELETE,
+                   HTTP_ROUTE_PREFIX, config->rest_bytes_max, rest_on_request, config->db);
 }
 
 void api_teardown(struct loops *ls)

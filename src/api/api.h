@@ -7,9 +7,12 @@
 #include "http/http.h"
 #include "session/session.h"
 
+struct db;
 struct api_config {
     size_t publish_bytes_max; /* body of POST /api/publish */
     size_t publish_batch_max; /* messages in one array */
+    struct db *db;            /* for /rest/v1; NULL = there is none */
+    size_t rest_bytes_max;    /* body of a write there */
 };
 void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config);
 void api_teardown(struct loops *ls);

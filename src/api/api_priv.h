@@ -4,6 +4,7 @@
 #define API_API_PRIV_H
 
 #include "api/api.h"
+#include "db/db.h"
 
 struct api_home {
     const struct api_config *config;
@@ -23,5 +24,7 @@ void health_on_ready(struct http_request *req);
 void metrics_on_request(struct http_request *req);
 void publish_on_request(struct http_request *req);
 void channels_on_request(struct http_request *req);
+/* route_arg: the database. */
+void rest_on_request(struct http_request *req);
 
 #endif

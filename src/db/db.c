@@ -126,6 +126,7 @@ struct db *db_open(struct loops *ls, const struct db_config *config, char *err, 
     db->config = *config;
     defaults(&db->config);
     db->path = str_dup(str_from(config->path));
+    db->config.path = db->path;
     db->changes_age = config->changes_age ? str_dup(str_from(config->changes_age)) : NULL;
     db->loops = ls;
     if (!open_lanes(db, &fault)) {

@@ -40,6 +40,8 @@ struct db_config {
 };
 /* Before the loops run; applies the migrations. NULL and a sentence in err. config is copied. */
 struct db *db_open(struct loops *ls, const struct db_config *config, char *err, size_t err_size);
+/* The schema of `tidewire dev`, for config.builtin. */
+extern const char db_demo_sql[];
 /* After the loops have run (or before they do): runs what is queued. */
 void db_close(struct db **db);
 

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "db/sqlite.h"
+#include "wire/url.h"
 
 enum { ROW_BYTES_MAX = 64 << 20 };
 
@@ -211,6 +212,14 @@ static void tw_text(sqlite3_context *c, int n, sqlite3_value **v)
     arena_free(&arena);
 }
 
+static void tw_url(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    struct buf b = {0};
+    (void)n;
+    url_encode(&b, text_arg(v[0]));
+    give_buf(c, &b);
+}
+
 static bool any_null(sqlite3_context *c, sqlite3_value **v)
 {
     if (sqlite3_value_type(v[0]) != SQLITE_NULL && sqlite3_value_type(v[1]) != SQLITE_NULL)
@@ -298,6 +307,7 @@ bool functions_register(struct sqlite *h, struct fault *fault)
         {"tw_row", -1, tw_row},
         {"tw_csv", -1, tw_csv},
         {"tw_text", 1, tw_text},
+        {"tw_url", 1, tw_url},
         {"tw_like", 3, tw_like},
         {"tw_match", 3, tw_match},
         {"tw_contains", 2, tw_contains},

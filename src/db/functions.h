@@ -8,6 +8,7 @@
  *   tw_csv(spec, a, b, ...)  the same as one line of CSV
  *   tw_array(json)           aggregate: a JSON array of JSON texts, in the order they come
  *   tw_text(json)            what ->> gives in PostgreSQL: a string without its quotes
+ *   tw_url(text)            percent-encoded
  *   tw_like(pattern, text, fold)   tw_match(pattern, text, fold)
  *   tw_contains(a, b)        a @> b for JSON           tw_overlaps(a, b)   a && b for arrays */
 #ifndef DB_FUNCTIONS_H

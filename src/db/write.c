@@ -131,8 +131,9 @@ static void put_key(struct writing *w)
         struct buf *b = &w->q->text;
         buf_add_z(b, i ? " || '&' || " : "");
         sqlite_literal(b, w->t->columns[pk->columns[i]].name);
-        buf_add_z(b, " || '=eq.' || ");
+        buf_add_z(b, " || '=eq.' || tw_url(");
         query_column(b, w->t->name, &w->t->columns[pk->columns[i]]);
+        buf_add_c(b, ')');
     }
     if (!pk)
         buf_add_z(&w->q->text, "NULL");

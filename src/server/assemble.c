@@ -400,5 +400,38 @@ void assemble_api(const struct config *c, struct api_config *out)
     *out = (struct api_config){
         .publish_bytes_max = (size_t)c->limits_publish_bytes,
         .publish_batch_max = (size_t)c->limits_publish_batch,
+        .rest_bytes_max = (size_t)c->database_body_bytes,
     };
+}
+
+/* ---- database ---------------------------------------------------------------------------- */
+
+void assemble_database(const struct config *c, struct database_paths *paths, struct db_config *out)
+{
+    struct buf file = {0};
+    if (!str_starts(c->database_file, STR("/")))
+        buf_printf(&file, "%.*s/", STR_ARG(c->data));
+    buf_add_str(&file, c->database_file);
+    paths->file = str_dup(buf_str(&file));
+    paths->migrations = c->database_migrations.n ? str_dup(c->database_migrations) : NULL;
+    snprintf(paths->age, sizeof(paths->age), "-%lld seconds",
+             (long long)c->database_changes_age_ms / 1000);
+    buf_free(&file);
+    *out = (struct db_config){
+        .path = paths->file,
+        .migrations = paths->migrations,
+        .builtin = c->database_demo ? db_demo_sql : NULL,
+        .readers = (unsigned)c->database_readers,
+        .rows_max = c->database_rows_max,
+        .pages_max = c->database_bytes_max / 4096,
+        .changes_age = paths->age,
+        .changes_rows_max = c->database_changes_max,
+        .poll_ms = (uint64_t)c->database_poll_ms,
+    };
+}
+
+void database_paths_free(struct database_paths *paths)
+{
+    mem_free(paths->file);
+    mem_free(paths->migrations);
 }

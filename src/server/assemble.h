@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "auth/auth.h"
+#include "db/db.h"
 #include "http/http.h"
 #include "hub/hub.h"
 #include "protocol/socketio.h"
@@ -35,5 +36,13 @@ int assemble_events(const struct config *c, struct socketio_rules_error *error,
 void assemble_socketio(const struct config *c, struct socketio_rules *rules,
                        struct socketio_namespace **namespaces, struct socketio_config *out);
 void assemble_api(const struct config *c, struct api_config *out);
+/* *out borrows the paths. */
+struct database_paths {
+    char *file, *migrations;
+    char age[40];
+};
+void assemble_database(const struct config *c, struct database_paths *paths,
+                       struct db_config *out);
+void database_paths_free(struct database_paths *paths);
 
 #endif

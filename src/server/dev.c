@@ -133,6 +133,8 @@ int dev_prepare(struct config_draft *d)
         config_draft_set(d, CONFIG_FROM_DEV, "channels.rules", STR(rules));
         config_draft_set(d, CONFIG_FROM_DEV, "socketio.events", STR(events));
         config_draft_set(d, CONFIG_FROM_DEV, "drain.timeout", STR("1s"));
+        config_draft_set(d, CONFIG_FROM_DEV, "database.file", STR("tidewire.db"));
+        config_draft_set(d, CONFIG_FROM_DEV, "database.demo", STR("true"));
     }
     buf_free(&secret);
     mem_free(path);

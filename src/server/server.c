@@ -104,10 +104,31 @@ static int make_tls(struct tw_server *s)
     return E_CONFIG;
 }
 
-static void make_rooms(struct tw_server *s)
+static int make_database(struct tw_server *s)
+{
+    char why[800] = "";
+    struct database_paths paths;
+    struct db_config config;
+    if (!s->boot->database_file.n)
+        return 0;
+    assemble_database(s->boot, &paths, &config);
+    s->db = db_open(s->loops, &config, why, sizeof(why));
+    database_paths_free(&paths);
+    if (s->db)
+        return 0;
+    buf_printf(&s->problem, "database: %s", why);
+    return E_CONFIG;
+}
+
+static int make_rooms(struct tw_server *s)
 {
     struct http_config http;
     s->loops = loops_new(loops_wanted(s->boot));
+    int err = make_database(s);
+    if (err) {
+        loops_free(&s->loops);
+        return err;
+    }
     assemble_http(s->boot, &http);
     assemble_hub(s->boot, &s->channels, &s->hub);
     assemble_session(s->boot, &s->session);
@@ -117,9 +138,14 @@ static void make_rooms(struct tw_server *s)
     (void)assemble_events(s->boot, &(struct socketio_rules_error){0},
                           &s->events); /* checked before */
     assemble_socketio(s->boot, s->events, &s->namespaces, &s->socketio);
+    s->api.db = s->db;
     s->http = http_server_new(&http);
     hub_setup(s->loops, &s->hub);
-    session_setup(s->loops, &s->session, s->keys, s->rules, NULL);
+    if (s->db) {
+        hub_set_store(&db_store_ops, s->db);
+        source_set(&db_source_ops, s->db);
+    }
+    session_setup(s->loops, &s->session, s->keys, s->rules, s->db ? db_policy(s->db) : NULL);
     phoenix_setup(s->loops, &s->realtime);
     socketio_setup(s->loops, &s->socketio);
     transport_setup(s->loops, s->http, &s->transport);
@@ -129,6 +155,7 @@ static void make_rooms(struct tw_server *s)
         s->operators = http_server_new(&(struct http_config){0});
         api_setup_operators(s->operators);
     }
+    return 0;
 }
 
 static void drop_rooms(struct tw_server *s)
@@ -143,6 +170,9 @@ static void drop_rooms(struct tw_server *s)
     phoenix_teardown(s->loops);
     socketio_teardown(s->loops);
     hub_teardown(s->loops);
+    source_set(NULL, NULL);
+    hub_set_store(NULL, NULL);
+    db_close(&s->db);
     http_server_free(&s->http);
     http_server_free(&s->operators);
     loops_free(&s->loops);
@@ -203,7 +233,9 @@ static int server_open(struct tw_server *s)
     int err = make_tls(s);
     if (err)
         return err;
-    make_rooms(s);
+    err = make_rooms(s);
+    if (err)
+        return err;
     s->homes = mem_new(loops_count(s->loops) * sizeof(*s->homes));
     for (unsigned i = 0; i < loops_count(s->loops); i++) {
         s->homes[i].server = s;

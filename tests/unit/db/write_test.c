@@ -57,8 +57,8 @@ TEST(headers_only_names_the_new_row)
 {
     fixture_open(&f, shop);
     location("POST /rooms", "{\"title\":\"xx\"}", "/rooms?id=eq.3");
-    location("POST /members", "{\"room_id\":1,\"user_id\":\"a\"}",
-             "/members?room_id=eq.1&user_id=eq.a");
+    location("POST /members", "{\"room_id\":1,\"user_id\":\"a\\n&b\"}",
+             "/members?room_id=eq.1&user_id=eq.a%0A%26b");
     fixture_close(&f);
 }
 
