@@ -27,6 +27,7 @@ static const char base_sql[] =
     /* Answers to inserts with an idempotency key. */
     "CREATE TABLE IF NOT EXISTS tw_keys(owner TEXT NOT NULL, key TEXT NOT NULL,"
     " request TEXT NOT NULL, at TEXT NOT NULL, status INTEGER NOT NULL, body BLOB,"
+    " type TEXT, range TEXT, location TEXT,"
     " PRIMARY KEY (owner, key)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS tw_keys_at ON tw_keys(at);"
     /* Durable channels. */

@@ -23,6 +23,8 @@ static const struct {
 
 int fault_status(const char *code)
 {
+    if (code[0] == 'P' && code[1] == 'T' && strlen(code) == 5) /* PT409: that HTTP status */
+        return (code[2] - '0') * 100 + (code[3] - '0') * 10 + code[4] - '0';
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
         if (strncmp(code, statuses[i].prefix, strlen(statuses[i].prefix)) == 0)
             return statuses[i].status;

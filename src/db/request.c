@@ -142,6 +142,22 @@ static bool check_prefer(const struct rest_call *req, struct fault *fault)
     return false;
 }
 
+static bool insert_once(struct query *q, const struct rest_call *req, const struct restquery *tree,
+                        const struct table *t, struct rest_answer *res)
+{
+    int64_t before =
+        sqlite_integer(q->h, "SELECT seq FROM main.sqlite_sequence WHERE name = 'tw_changes'", 0);
+    switch (once_begin(q->h, req, q->arena, res, q->fault)) {
+    case ONCE_NEW:
+        return write_run(q, req, tree, t, res) && once_end(q->h, req, res, before, q->fault);
+    case ONCE_REPEAT:
+        return true;
+    case ONCE_FAULT:
+        break;
+    }
+    return false;
+}
+
 static bool run_table(struct query *q, const struct rest_call *req, struct rest_answer *res)
 {
     struct restquery tree;
@@ -153,6 +169,8 @@ static bool run_table(struct query *q, const struct rest_call *req, struct rest_
         return request_bad_query(&error, q->fault);
     if (req->method == REST_READ)
         return read_rows(q, req, &tree, t, res);
+    if (req->method == REST_INSERT && req->key.n)
+        return insert_once(q, req, &tree, t, res);
     return write_run(q, req, &tree, t, res);
 }
 

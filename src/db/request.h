@@ -35,6 +35,14 @@ void rows_add(struct rows *r, sqlite3_stmt *stmt, int column);
 /* Closes the body; PGRST116 when one object was wanted and there is not one. */
 bool rows_end(struct rows *r, struct query *q);
 
+/* once.c: an insert with an idempotency key is done once, a repeat gets the first answer. */
+enum once_answer { ONCE_NEW, ONCE_REPEAT, ONCE_FAULT };
+enum once_answer once_begin(struct sqlite *h, const struct rest_call *req, struct arena *arena,
+                            struct rest_answer *res, struct fault *fault);
+/* changes_before: newest seq of the change log when the insert began. */
+bool once_end(struct sqlite *h, const struct rest_call *req, const struct rest_answer *res,
+              int64_t changes_before, struct fault *fault);
+
 /* write.c */
 bool write_run(struct query *q, const struct rest_call *req, const struct restquery *tree,
                const struct table *t, struct rest_answer *res);
