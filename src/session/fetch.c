@@ -29,8 +29,9 @@ static void on_signpost(struct loop *l, struct mail *mail)
 {
     struct signpost *sp = (struct signpost *)(void *)mail;
     struct session_home *home = session_home_of(l);
-    struct ticket_group *g = map_get(&home->tickets, str_of(sp->ticket, SESSION_TICKET_SIZE));
-    if (g && !g->count && sp->at)
+    struct ticket_group *g =
+        home ? map_get(&home->tickets, str_of(sp->ticket, SESSION_TICKET_SIZE)) : NULL;
+    if (g && !g->count && sp->at) /* no home: mail of the teardown itself */
         g->away = sp->at;
     else if (g && !g->count)
         resume_group_free(home, g);
