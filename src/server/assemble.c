@@ -423,6 +423,8 @@ void assemble_database(const struct config *c, struct database_paths *paths, str
         .builtin = c->database_demo ? db_demo_sql : NULL,
         .readers = (unsigned)c->database_readers,
         .rows_max = c->database_rows_max,
+        .steps_max = c->database_steps_max,
+        .waiting_max = (size_t)c->database_waiting_max,
         .pages_max = c->database_bytes_max / 4096,
         .changes_age = paths->age,
         .changes_rows_max = c->database_changes_max,

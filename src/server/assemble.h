@@ -41,8 +41,7 @@ struct database_paths {
     char *file, *migrations;
     char age[40];
 };
-void assemble_database(const struct config *c, struct database_paths *paths,
-                       struct db_config *out);
+void assemble_database(const struct config *c, struct database_paths *paths, struct db_config *out);
 void database_paths_free(struct database_paths *paths);
 
 #endif

@@ -53,7 +53,6 @@ enum config_type {
 
 /* In the order of the words in config.def. */
 enum config_slow { CONFIG_SLOW_RESUME, CONFIG_SLOW_LATEST_BY_KEY, CONFIG_SLOW_CLOSE };
-enum config_synchronous { CONFIG_SYNC_FULL, CONFIG_SYNC_NORMAL, CONFIG_SYNC_OFF };
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct config_channel {

@@ -255,6 +255,11 @@ static void check_together(struct config_draft *d, const struct config *c)
     if (c->history_bytes > c->history_process_bytes)
         config_problem(d, place_of(d, "history.bytes"),
                        "history.bytes: is more than history.process_bytes");
+    for (size_t i = 0; c->database_file.n == 0 && i < c->channel_rules_count; i++) {
+        if (c->channel_rules[i].durable)
+            config_draft_fault(d, "channels.rules", i, "durable",
+                               "needs a database; name its file: database.file");
+    }
     check_keys(d, c);
     check_socketio(d, c);
     check_stage(d, c);

@@ -6,10 +6,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tidewire.h"
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern const struct http_file embed_files[];
@@ -104,6 +106,7 @@ static int make_tls(struct tw_server *s)
     return E_CONFIG;
 }
 
+/* In the data folder, which is made when it is not there. */
 static int make_database(struct tw_server *s)
 {
     char why[800] = "";
@@ -111,13 +114,19 @@ static int make_database(struct tw_server *s)
     struct db_config config;
     if (!s->boot->database_file.n)
         return 0;
+    char *folder = str_dup(s->boot->data);
     assemble_database(s->boot, &paths, &config);
-    s->db = db_open(s->loops, &config, why, sizeof(why));
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        snprintf(why, sizeof(why), "%s: %s", folder, strerror(errno));
+    else
+        s->db = db_open(s->loops, &config, why, sizeof(why));
     database_paths_free(&paths);
+    mem_free(folder);
     if (s->db)
         return 0;
-    buf_printf(&s->problem, "database: %s", why);
-    return E_CONFIG;
+    buf_printf(&s->problem, "the database cannot be opened: %s. Name another folder with --data",
+               why);
+    return E_UNAVAILABLE;
 }
 
 static int make_rooms(struct tw_server *s)

@@ -33,7 +33,7 @@ struct tw_server {
     struct rules *rules;
 
     struct loops *loops;
-    struct db *db; /* NULL = none is configured */
+    struct db *db;             /* NULL = none is configured */
     struct server_loop *homes; /* one per loop */
     struct http_server *http;
     struct http_server *operators; /* metrics.listen; NULL = none */

@@ -58,7 +58,8 @@ async function until(what, condition) {
 }
 
 function serve(verb, args, where) {
-  return start([verb, `--loops=${process.env.TIDEWIRE_LOOPS ?? '2'}`, ...args], where);
+  return start([verb, `--loops=${process.env.TIDEWIRE_LOOPS ?? '2'}`, '--data', './tidewire-data', ...args],
+    where);
 }
 
 // The event of that name in the JSON log of a server.
@@ -355,7 +356,8 @@ test('serve refuses the secrets of dev, wherever they come from', async () => {
   const from = { TIDEWIRE_AUTH_JWT_SECRET: env.TIDEWIRE_JWT_SECRET };
   for (const r of [run(['serve', '--listen', '127.0.0.1:0'], { cwd, env: from }),
     run(['config', 'check'], { cwd, env: from }),
-    run(['serve', '--listen', '127.0.0.1:0'], { cwd, env: { TIDEWIRE_AUTH_JWT_SECRET_FILE: 'tidewire-data/dev.secret' } }),
+    run(['serve', '--listen', '127.0.0.1:0'],
+      { cwd, env: { TIDEWIRE_AUTH_JWT_SECRET_FILE: 'tidewire-data/dev.secret' } }),
     run(['serve', '--listen', '127.0.0.1:0', `--auth.keys=[{secret: ${env.TIDEWIRE_JWT_SECRET}}]`], { cwd })]) {
     assert.equal(r.code, 3, r.err);
     assert.match(r.err, /was made by `tidewire dev`/);
@@ -365,10 +367,36 @@ test('serve refuses the secrets of dev, wherever they come from', async () => {
 
 // ---- serve ----
 
+test('a data folder that cannot be had is exit code 4 and says what to do', () => {
+  const cwd = folder();
+  writeFileSync(join(cwd, 'file'), '');
+  const r = run(['serve', '--listen', '127.0.0.1:0', '--data', 'file/data',
+    '--database.file=x.db'], { cwd, env: withSecret });
+  assert.equal(r.code, 4);
+  assert.match(r.err, /the database cannot be opened: file\/data: Not a directory. Name a folder with --data/);
+});
+
+test('what a durable channel has answered is there after a kill', async () => {
+  const cwd = folder();
+  const rules = "--channels.rules=[{match: 'd*', durable: true, allow: {subscribe: '*', publish: '*'}}]";
+  const first = await dev(cwd, [rules]);
+  for (const n of [1, 2])
+    assert.equal(run(['pub', 'd', 'e', String(n)], { cwd }).out, `d ${n}\n`);
+  first.child.kill('SIGKILL');
+  await first.child.ended;
+  rmSync(first.path);
+  const second = await dev(cwd, [rules]);
+  assert.equal(run(['pub', 'd', 'e', '3'], { cwd }).out, 'd 3\n');
+  const kept = await (await fetch(`${second.env.TIDEWIRE_URL}/api/channels/d`)).json();
+  assert.deepEqual(kept.messages.map((m) => m.content), [1, 2, 3]);
+  await stop(second.child);
+});
+
 test('an address in use is exit code 4', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => holder.on('listening', resolve));
-  const r = run(['serve', '--listen', `127.0.0.1:${holder.address().port}`], { env: withSecret });
+  const r = run(['serve', '--data', '.', '--listen', `127.0.0.1:${holder.address().port}`],
+    { env: withSecret });
   holder.close();
   assert.equal(r.code, 4);
   assert.match(r.err, /cannot listen on .*: Address already in use/);

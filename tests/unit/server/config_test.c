@@ -307,7 +307,7 @@ TEST(channel_rules_keep_their_order_and_inherit)
 TEST(a_table_may_be_a_mapping)
 {
     struct config *c =
-        config_of("auth:\n  api_keys:\n    sb_publishable_0123456789: anon\n"
+        config_of("database.file: x\nauth:\n  api_keys:\n    sb_publishable_0123456789: anon\n"
                   "    sb_secret_0123456789ab: service_role\n"
                   "channels:\n  rules:\n    'a*': {durable: true}\n    'b*': authenticated\n"
                   "socketio:\n  namespaces: [/admin, /dyn-*]\n");
@@ -360,6 +360,9 @@ TEST(settings_that_belong_together_are_checked)
                                            "together; one of them is empty");
     assert_problem("socketio: {transports: [polling, smoke]}",
                    "t.yaml:1:24: socketio.transports: \"smoke\" is neither polling nor websocket");
+    assert_problem("channels:\n  rules: [{match: a}, {match: b, durable: true}]\n",
+                   "t.yaml:2:42: channels.rules[1].durable: needs a database; name its file: "
+                   "database.file");
     assert_problem("limits: {payload_bytes: 32MiB}",
                    "ws.message_bytes_max: is smaller than limits.payload_bytes, so the largest "
                    "payload could not arrive");
@@ -378,13 +381,16 @@ TEST(a_draft_can_be_mended_and_finished_again)
 
 TEST(what_needs_a_restart_is_named)
 {
-    struct config *a = config_of("loops: 1\nlog: {level: warn}\nchannels: {rules: [{match: a}]}");
+    struct config *a = config_of(
+        "database.file: x\nloops: 1\nlog: {level: warn}\nchannels: {rules: [{match: a}]}");
     struct config_draft *first = draft;
-    struct config *b = config_of("loops: 2\nlog: {level: info}\nchannels: {rules: [{match: a, "
-                                 "durable: true}]}");
+    struct config *b =
+        config_of("database.file: x\nloops: 2\nlog: {level: info}\nchannels: {rules: [{match: a, "
+                  "durable: true}]}");
     struct config_draft *second = draft;
-    struct config *c = config_of("loops: 2\nchannels: {rules: [{match: a, durable: true, "
-                                 "allow: {publish: x}}]}");
+    struct config *c =
+        config_of("database.file: x\nloops: 2\nchannels: {rules: [{match: a, durable: true, "
+                  "allow: {publish: x}}]}");
     struct buf out = {0};
     config_fixed_differences(a, b, &out);
     assert_true(str_is(buf_str(&out), "loops, channels.rules"));
