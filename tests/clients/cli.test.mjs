@@ -373,7 +373,7 @@ test('a data folder that cannot be had is exit code 4 and says what to do', () =
   const r = run(['serve', '--listen', '127.0.0.1:0', '--data', 'file/data',
     '--database.file=x.db'], { cwd, env: withSecret });
   assert.equal(r.code, 4);
-  assert.match(r.err, /the database cannot be opened: file\/data: Not a directory. Name a folder with --data/);
+  assert.match(r.err, /the database cannot be opened: file\/data: Not a directory. Name another folder/);
 });
 
 test('what a durable channel has answered is there after a kill', async () => {

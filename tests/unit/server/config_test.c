@@ -361,7 +361,7 @@ TEST(settings_that_belong_together_are_checked)
     assert_problem("socketio: {transports: [polling, smoke]}",
                    "t.yaml:1:24: socketio.transports: \"smoke\" is neither polling nor websocket");
     assert_problem("channels:\n  rules: [{match: a}, {match: b, durable: true}]\n",
-                   "t.yaml:2:42: channels.rules[1].durable: needs a database; name its file: "
+                   "t.yaml:2:43: channels.rules[1].durable: needs a database; name its file: "
                    "database.file");
     assert_problem("limits: {payload_bytes: 32MiB}",
                    "ws.message_bytes_max: is smaller than limits.payload_bytes, so the largest "
