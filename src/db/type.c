@@ -445,7 +445,7 @@ bool type_from_json(const struct type *t, const struct jsonscan_value *v, struct
     case JSONSCAN_ARRAY:
         if (t->kind == TYPE_ARRAY)
             return json_compact(v, arena, out, fault);
-        /* fall through */
+        __attribute__((fallthrough));
     case JSONSCAN_OBJECT:
         if (t->kind == TYPE_TEXT || t->kind == TYPE_ANY) {
             if (!compact(v->raw, arena, &text))
