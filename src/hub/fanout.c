@@ -49,6 +49,24 @@ struct encoded {
     struct segment *segment;
     uint32_t *ends;
 };
+/* A turn's messages in all kinds that are present. */
+struct turn {
+    struct encoded kinds[ENC_COUNT];
+    /* For kinds with deltas: what message i was made against; 0 = it is whole. */
+    uint64_t *bases;
+};
+
+static struct segment *make_segment(struct hub *h, struct buf *b)
+{
+    struct segment *g = segment_new(h->loop, b->n ? b->n : 1);
+    if (g && b->n)
+        memcpy(g->bytes, b->p, b->n);
+    if (g)
+        g->n = (uint32_t)b->n;
+    if (b->capacity > 1 << 20) /* one big turn must not be kept for ever */
+        buf_free(b);
+    return g;
+}
 
 static void encode_kind(struct topic *t, enum encoding_kind kind, struct encoded *out)
 {
@@ -60,12 +78,88 @@ static void encode_kind(struct topic *t, enum encoding_kind kind, struct encoded
         out->ends[i] = (uint32_t)b->n;
     }
     metric_add(M_MESSAGES_ENCODED, t->pending_count);
-    out->segment = segment_new(h->loop, b->n ? b->n : 1);
-    if (b->n)
-        memcpy(out->segment->bytes, b->p, b->n);
-    out->segment->n = (uint32_t)b->n;
-    if (b->capacity > 1 << 20) /* one big turn must not be kept for ever */
-        buf_free(b);
+    out->segment = make_segment(h, b);
+}
+
+static enum encoding_kind whole_of(enum encoding_kind kind)
+{
+    return kind == ENC_NATIVE_WS_DELTA ? ENC_NATIVE_WS : ENC_NATIVE_WS_DEFLATE;
+}
+
+/* Each message as what changed since the last one of its key; nothing where it is sent whole. */
+static void encode_deltas(struct topic *t, enum encoding_kind kind, struct msg *const *bases,
+                          struct turn *turn)
+{
+    struct hub *h = t->hub;
+    struct buf *b = &h->scratch;
+    struct encoded *out = &turn->kinds[kind];
+    buf_clear(b);
+    for (uint32_t i = 0; i < t->pending_count; i++) {
+        size_t before = b->n;
+        if (bases[i])
+            encoding_get()->delta(h->loop, kind, t->pending[i], bases[i], b);
+        turn->bases[i] = b->n > before ? bases[i]->offset : 0;
+        out->ends[i] = (uint32_t)b->n;
+    }
+    out->segment = make_segment(h, b);
+}
+
+static bool wants_deltas(const struct topic *t)
+{
+    return t->kinds[ENC_NATIVE_WS_DELTA] || t->kinds[ENC_NATIVE_WS_DELTA_DEFLATE];
+}
+
+static void encode_all_deltas(struct topic *t, struct turn *turn)
+{
+    uint32_t count = t->pending_count;
+    struct msg **bases = mem_new(count * sizeof(*bases));
+    turn->bases = mem_new(count * sizeof(*turn->bases));
+    for (uint32_t i = 0; i < count; i++)
+        bases[i] = bases_replace(t, t->pending[i]);
+    for (unsigned kind = 0; kind < ENC_COUNT; kind++)
+        if (encoding_is_delta(kind) && t->kinds[kind])
+            encode_deltas(t, kind, bases, turn);
+    for (uint32_t i = 0; i < count; i++)
+        msg_unref(&bases[i]);
+    mem_free(bases);
+}
+
+/* A kind must be encoded for its members, or for members with deltas who lack the base. */
+static bool is_needed(const struct topic *t, enum encoding_kind kind)
+{
+    if (kind == ENC_NONE || encoding_is_delta(kind))
+        return false;
+    return t->kinds[kind] || (kind == ENC_NATIVE_WS && t->kinds[ENC_NATIVE_WS_DELTA]) ||
+           (kind == ENC_NATIVE_WS_DEFLATE && t->kinds[ENC_NATIVE_WS_DELTA_DEFLATE]);
+}
+
+static void encode_turn(struct topic *t, struct turn *turn)
+{
+    struct hub *h = t->hub;
+    size_t count = t->pending_count;
+    if (h->ends_capacity < count * ENC_COUNT) {
+        h->ends_capacity = count * ENC_COUNT;
+        h->ends = mem_resize(h->ends, h->ends_capacity * sizeof(uint32_t));
+    }
+    for (unsigned kind = 0; kind < ENC_COUNT; kind++) {
+        turn->kinds[kind].ends = h->ends + kind * count;
+        if (is_needed(t, kind))
+            encode_kind(t, kind, &turn->kinds[kind]);
+    }
+    if (wants_deltas(t))
+        encode_all_deltas(t, turn);
+    else
+        bases_free(t);
+}
+
+/* Where the bytes of message i stand for this member. */
+static const struct encoded *encoded_for(const struct turn *turn, const struct subscription *sub,
+                                         uint32_t i)
+{
+    if (!encoding_is_delta(sub->kind))
+        return &turn->kinds[sub->kind];
+    bool has_base = turn->bases[i] > sub->live_since;
+    return &turn->kinds[has_base ? sub->kind : whole_of(sub->kind)];
 }
 
 static bool is_for(const struct subscription *sub, const struct msg *m)
@@ -78,10 +172,9 @@ static bool is_for(const struct subscription *sub, const struct msg *m)
 }
 
 /* Hands over the runs of messages that are for this member. */
-static void serve(struct topic *t, struct subscription *sub, const struct encoded *e)
+static void serve(struct topic *t, struct subscription *sub, const struct turn *turn)
 {
     const struct subscription_ops *ops = hub_subscription_ops();
-    struct delivery d = {.segment = e->segment, .ends = e->ends, .msgs = t->pending};
     uint64_t id = sub->id;
     uint32_t i = 0;
     while (i < t->pending_count && sub->state == SUB_LIVE && sub->id == id) {
@@ -91,8 +184,10 @@ static void serve(struct topic *t, struct subscription *sub, const struct encode
             i++;
             continue;
         }
-        d.first = i;
-        while (i < t->pending_count && is_for(sub, t->pending[i]))
+        const struct encoded *e = encoded_for(turn, sub, i);
+        struct delivery d = {
+            .segment = e->segment, .ends = e->ends, .msgs = t->pending, .first = i};
+        while (i < t->pending_count && is_for(sub, t->pending[i]) && encoded_for(turn, sub, i) == e)
             i++;
         d.end = i;
         if (ops->deliver(sub, &d))
@@ -104,33 +199,24 @@ static void serve(struct topic *t, struct subscription *sub, const struct encode
 
 void fanout_run(struct topic *t)
 {
-    struct hub *h = t->hub;
-    uint32_t count = t->pending_count;
-    struct encoded encoded[ENC_COUNT] = {0};
-    if (!count)
+    struct turn turn = {0};
+    if (!t->pending_count)
         return;
     loop_turn_task_drop(&t->task);
     timer_stop(&t->batch_timer);
-    if (h->ends_capacity < (size_t)count * ENC_COUNT) {
-        h->ends_capacity = (size_t)count * ENC_COUNT;
-        h->ends = mem_resize(h->ends, h->ends_capacity * sizeof(uint32_t));
-    }
     order_note(t);
-    for (unsigned kind = 0; kind < ENC_COUNT; kind++) {
-        encoded[kind].ends = h->ends + (size_t)kind * count;
-        if (kind != ENC_NONE && t->kinds[kind])
-            encode_kind(t, kind, &encoded[kind]);
-    }
+    encode_turn(t, &turn);
     for (uint32_t i = t->members_count; i-- > 0;) {
         if (i >= t->members_count)
             continue;
         struct subscription *sub = t->members[i];
         if (sub->state == SUB_LIVE && !sub->no_messages)
-            serve(t, sub, &encoded[sub->kind]);
+            serve(t, sub, &turn);
     }
     for (unsigned kind = 0; kind < ENC_COUNT; kind++)
-        segment_unref(&encoded[kind].segment);
-    for (uint32_t i = 0; i < count; i++)
+        segment_unref(&turn.kinds[kind].segment);
+    mem_free(turn.bases);
+    for (uint32_t i = 0; i < t->pending_count; i++)
         msg_unref(&t->pending[i]);
     t->pending_count = 0;
 }

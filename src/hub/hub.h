@@ -106,10 +106,11 @@ struct position {
 /* One client on one channel, on this loop. Embedded in the session's own record. */
 struct subscription {
     struct topic *topic;
-    uint64_t offset;  /* of the last message handed to the session */
-    uint64_t id;      /* unique on this loop; names it in mail */
-    uint64_t session; /* not to echo to */
-    uint32_t index;   /* in the topic's member array */
+    uint64_t offset;     /* of the last message handed to the session */
+    uint64_t id;         /* unique on this loop; names it in mail */
+    uint64_t live_since; /* every message after this offset was delivered without a break */
+    uint64_t session;    /* not to echo to */
+    uint32_t index;      /* in the topic's member array */
     uint8_t state;
     uint8_t kind; /* enum encoding_kind */
     bool wants_presence;

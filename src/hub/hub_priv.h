@@ -106,6 +106,7 @@ struct topic {
     struct msg **pending;
     uint32_t pending_count, pending_capacity;
     struct order_log *order; /* order.c; NULL unless somebody asks for it */
+    struct bases *bases;     /* only while a member wants deltas (bases.c) */
     struct turn_task task;
     struct timer batch_timer;
     size_t name_n;
@@ -113,6 +114,11 @@ struct topic {
 };
 struct topic *topic_find(struct hub *h, struct str name);
 void topic_free(struct topic *t);
+/* What deltas are made against (bases.c). m becomes the base of its key; returns the one before,
+ * if a delta may be made against it (a reference, the caller's), else NULL. */
+struct msg *bases_replace(struct topic *t, struct msg *m);
+void bases_free(struct topic *t);
+
 /* Takes a reference of its own. */
 void fanout_add(struct topic *t, struct msg *m);
 /* Now, whatever waits. */

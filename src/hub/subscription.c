@@ -46,6 +46,7 @@ void topic_free(struct topic *t)
         msg_unref(&t->pending[i]);
     order_log_unref(&t->order);
     mem_free(t->pending);
+    bases_free(t);
     mem_free(t->members);
     mem_free(t);
 }
@@ -218,6 +219,7 @@ static void settle(struct subscription *sub, struct hub_subscribed *answer)
     bool all = hub_subscription_ops()->subscribed(sub, answer);
     if (sub->id != id || sub->state != SUB_LIVE)
         return; /* unsubscribed inside the callback */
+    sub->live_since = answer->at.offset;
     if (all)
         sub->offset = answer->at.offset;
     else

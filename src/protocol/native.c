@@ -211,6 +211,13 @@ const struct session_ops native_ops = {.name = "native",
 
 /* ---- in ----------------------------------------------------------------------------------- */
 
+static enum encoding_kind kind_of(const struct session *s, bool delta)
+{
+    if (session_user(s))
+        return delta ? ENC_NATIVE_WS_DELTA_DEFLATE : ENC_NATIVE_WS_DEFLATE;
+    return delta ? ENC_NATIVE_WS_DELTA : ENC_NATIVE_WS;
+}
+
 struct session *native_open(const struct protocol_hello *hello, int *err)
 {
     struct session *s = hello->resumed;
@@ -238,9 +245,8 @@ struct session *native_open(const struct protocol_hello *hello, int *err)
     buf_free(&b);
     if (!hello->resumed)
         return s;
-    enum encoding_kind kind = hello->is_deflate ? ENC_NATIVE_WS_DEFLATE : ENC_NATIVE_WS;
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
-        session_set_kind(s, ss, kind);
+        session_set_kind(s, ss, kind_of(s, encoding_is_delta(session_sub_kind(ss))));
     *err = session_attach(s, hello->outlet, hello->identity);
     return *err ? NULL : s;
 }
@@ -268,7 +274,7 @@ static void subscribe(struct session *s, const struct native_request *nr)
     struct request r = base_request(nr, REQUEST_SUBSCRIBE);
     size_t count = nr->channels_count ? nr->channels_count : 1;
     r.presence = nr->presence;
-    r.kind = session_user(s) ? ENC_NATIVE_WS_DEFLATE : ENC_NATIVE_WS;
+    r.kind = kind_of(s, nr->delta);
     r.since.history = nr->history;
     for (size_t i = 0; i < count && session_is_open(s); i++) {
         if (nr->channels_count)

@@ -352,6 +352,11 @@ struct session_sub *session_sub_find(struct session *s, struct str channel)
     return NULL;
 }
 
+enum encoding_kind session_sub_kind(const struct session_sub *ss)
+{
+    return (enum encoding_kind)(ss->parked ? ss->parked->kind : ss->sub.kind);
+}
+
 void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_kind kind)
 {
     if (ss->parked)

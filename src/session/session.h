@@ -272,6 +272,8 @@ struct session_sub *session_sub_next(struct session *s, struct session_sub *ss);
 struct session_sub *session_sub_last(struct session *s);
 size_t session_subs_count(const struct session *s);
 void session_unsubscribe(struct session *s, struct session_sub *ss);
+/* Works in any state. */
+enum encoding_kind session_sub_kind(const struct session_sub *ss);
 void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_kind kind);
 /* By id, on this loop; NULL when it is gone. */
 struct session *session_find(struct loop *l, uint64_t id);

@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/metric.h"
 #include "wire/attachments.h"
+#include "wire/delta.h"
 #include "wire/native.h"
 #include "wire/sse.h"
 #include "wire/wsframe.h"
@@ -146,6 +147,28 @@ static void add_socketio_packets(bool with_place, const struct msg *m, struct bu
     }
 }
 
+static bool is_deflate(enum encoding_kind kind)
+{
+    return kind == ENC_NATIVE_WS_DEFLATE || kind == ENC_NATIVE_WS_DELTA_DEFLATE;
+}
+
+static void encode_delta(struct loop *l, enum encoding_kind kind, const struct msg *m,
+                         const struct msg *base, struct buf *out)
+{
+    struct transport_home *home = transport_home_of(l);
+    struct native_message nm;
+    struct buf delta = {0};
+    native_message_of(m, &nm);
+    if (delta_add(&delta, base->content, m->content, &nm.delta_sum)) {
+        nm.delta = buf_str(&delta);
+        nm.delta_base = base->offset;
+        buf_clear(&home->text);
+        native_add_message(&home->text, &nm);
+        encoding_frame(home, false, is_deflate(kind), WINDOW_BITS, buf_str(&home->text), out);
+    }
+    buf_free(&delta);
+}
+
 static void encode_message(struct loop *l, enum encoding_kind kind, const struct msg *m,
                            struct buf *out)
 {
@@ -157,9 +180,10 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
     switch (kind) {
     case ENC_NATIVE_WS:
     case ENC_NATIVE_WS_DEFLATE:
+    case ENC_NATIVE_WS_DELTA:
+    case ENC_NATIVE_WS_DELTA_DEFLATE:
         is_binary = native_encode_message(m, text);
-        encoding_frame(home, is_binary, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text),
-                       out);
+        encoding_frame(home, is_binary, is_deflate(kind), WINDOW_BITS, buf_str(text), out);
         break;
     case ENC_PHOENIX1:
     case ENC_PHOENIX1_DEFLATE:
@@ -205,8 +229,10 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     switch (kind) {
     case ENC_NATIVE_WS:
     case ENC_NATIVE_WS_DEFLATE:
+    case ENC_NATIVE_WS_DELTA:
+    case ENC_NATIVE_WS_DELTA_DEFLATE:
         native_encode_presence(channel, u, text);
-        encoding_frame(home, false, kind == ENC_NATIVE_WS_DEFLATE, WINDOW_BITS, buf_str(text), out);
+        encoding_frame(home, false, is_deflate(kind), WINDOW_BITS, buf_str(text), out);
         break;
     case ENC_PHOENIX1:
     case ENC_PHOENIX1_DEFLATE:
@@ -239,4 +265,4 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     }
 }
 
-const struct encoding_table encoding_table = {encode_message, encode_presence};
+const struct encoding_table encoding_table = {encode_message, encode_delta, encode_presence};
