@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "db/sqlite.h"
+#include "wire/regex.h"
 #include "wire/url.h"
 
 enum { ROW_BYTES_MAX = 64 << 20 };
@@ -236,23 +237,29 @@ static void tw_like(sqlite3_context *c, int n, sqlite3_value **v)
             c, textmatch_like(text_arg(v[0]), text_arg(v[1]), sqlite3_value_int(v[2]) != 0));
 }
 
+static void free_regex(void *p)
+{
+    struct regex *r = p;
+    regex_free(&r);
+}
+
 static void match_regex(sqlite3_context *c, sqlite3_value **v, bool fold)
 {
-    struct textmatch_regex *r = sqlite3_get_auxdata(c, 0);
+    struct regex *r = sqlite3_get_auxdata(c, 0);
     const char *why = NULL;
     bool fresh = !r, hit;
     if (any_null(c, v))
         return;
     if (fresh)
-        r = textmatch_compile(text_arg(v[0]), fold, &why);
+        r = regex_compile(text_arg(v[0]), fold, &why);
     if (!r) {
         sqlite3_result_error(c, why, -1);
         return;
     }
-    hit = textmatch_regex(r, text_arg(v[1]));
+    hit = regex_matches(r, text_arg(v[1]));
     sqlite3_result_int(c, hit);
     if (fresh) /* last: SQLite may free it at once */
-        sqlite3_set_auxdata(c, 0, r, textmatch_free);
+        sqlite3_set_auxdata(c, 0, r, free_regex);
 }
 
 static void tw_match(sqlite3_context *c, int n, sqlite3_value **v)

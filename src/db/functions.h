@@ -26,13 +26,6 @@ void functions_spec_add(struct buf *spec, char kind, struct str key);
 
 /* textmatch.c */
 bool textmatch_like(struct str pattern, struct str text, bool fold);
-struct textmatch_regex;
-/* PostgreSQL's regular expressions as far as POSIX goes. NULL when it cannot be compiled or would
- * cost too much: then *why is set. Caller owns. */
-struct textmatch_regex *textmatch_compile(struct str pattern, bool fold, const char **why);
-bool textmatch_regex(const struct textmatch_regex *r, struct str text);
-void textmatch_free(void *regex);
-
 /* jsoncontain.c: false also when one of them is no JSON. */
 bool jsoncontain_contains(struct str whole, struct str part);
 bool jsoncontain_overlaps(struct str a, struct str b);

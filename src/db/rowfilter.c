@@ -2,6 +2,7 @@
 /* See rowfilter.h. */
 #include "db/rowfilter.h"
 #include "db/functions.h"
+#include "wire/regex.h"
 #include <stdio.h>
 
 struct rowfilter_test {
@@ -11,7 +12,7 @@ struct rowfilter_test {
     enum rest_is is;
     struct cell *values;
     size_t values_count;
-    struct textmatch_regex *regex;
+    struct regex *regex;
 };
 
 static bool is_text(const struct type *t)
@@ -34,7 +35,7 @@ static bool compile_pattern(struct rowfilter *f, struct rowfilter_test *test,
     if (!is_text(&c->type))
         return refuse(fault, c->name);
     if (from->op == REST_MATCH || from->op == REST_IMATCH) {
-        test->regex = textmatch_compile(from->value, from->op == REST_IMATCH, &why);
+        test->regex = regex_compile(from->value, from->op == REST_IMATCH, &why);
         return test->regex ? true : fault_set(fault, "2201B", "%s", why);
     }
     p = arena_alloc(&f->arena, from->value.n + 1);
@@ -114,8 +115,7 @@ bool rowfilter_compile(struct rowfilter *f, const struct table *t, struct str fi
 void rowfilter_free(struct rowfilter *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->tests[i].regex)
-            textmatch_free(f->tests[i].regex);
+        regex_free(&f->tests[i].regex);
     arena_free(&f->arena);
     *f = (struct rowfilter){0};
 }
@@ -199,7 +199,7 @@ static bool fits(const struct rowfilter_test *t, const struct cell *c)
     if (c->kind == CELL_NULL)
         return false;
     if (t->regex)
-        hit = textmatch_regex(t->regex, text_of(c, room));
+        hit = regex_matches(t->regex, text_of(c, room));
     else if (t->op == REST_LIKE || t->op == REST_ILIKE)
         hit = textmatch_like(t->values[0].s, text_of(c, room), t->op == REST_ILIKE);
     else if (t->op == REST_IN)

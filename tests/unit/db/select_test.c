@@ -137,7 +137,7 @@ TEST(filters_refuse_values_of_the_wrong_type)
     get("users?id=is.true", "400 42804 argument of IS TRUE must be type boolean, not type bigint");
     get("users?name=cs.{a}", "404 42883 operator does not exist: text @> unknown");
     get("users?name=fts.a", "400 0A000 range and full-text operators are not supported on SQLite");
-    get("users?name=match.(", "400 2201B invalid regular expression");
+    get("users?name=match.(", "400 2201B invalid regular expression: parentheses () not balanced");
     fixture_close(&f);
 }
 
