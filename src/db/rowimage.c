@@ -230,7 +230,8 @@ bool rowimage_set(struct sqlite *h, const struct table *t, struct str json, stru
     arena_reset(&image->arena);
     image->count = t->columns_count;
     image->cells = arena_zero(&image->arena, (t->columns_count + 1) * sizeof *image->cells);
-    if (!image->cells || jsonscan_check(json, JSONSCAN_DEPTH_MAX, NULL) != 0)
+    json = arena_dup(&image->arena, json); /* values point into it */
+    if (!image->cells || !json.p || jsonscan_check(json, JSONSCAN_DEPTH_MAX, NULL) != 0)
         return fault_set(fault, "XX001", "a row of the change log cannot be read");
     it = jsonscan_iter(json);
     while ((got = jsonscan_next(&it, &image->arena, &m)) > 0) {

@@ -18,8 +18,7 @@ void rowimage_free(struct row_image **image);
 /* Makes temp."tw_image_<table>" anew. Outside of a transaction. */
 bool rowimage_ensure(struct sqlite *h, const struct table *t, struct fault *fault);
 void rowimage_name(const struct table *t, struct buf *out);
-/* The one row: the JSON object of a logged row. Members that are missing are NULL. Texts may
- * point into json, which must live until the next call. */
+/* The one row: the JSON object of a logged row. Members that are missing are NULL. */
 bool rowimage_set(struct sqlite *h, const struct table *t, struct str json, struct fault *fault);
 /* Value of a column of the row that was set. */
 const struct cell *rowimage_cell(const struct sqlite *h, size_t column);
