@@ -154,6 +154,142 @@ TW_API int tw_server_write_dev_env(tw_server *s);
  * function on. */
 TW_API char *tw_server_banner(tw_server *s, bool color);
 
+/* ---- Socket.IO: your own server ------------------------------------------------------------ */
+/* A tw_io is a namespace; a tw_socket is a client in it; a room is a channel, so what is sent here
+ * reaches the other dialects, too. docs/guide/embedding.md is the tour, examples/chat.c a server.
+ *
+ * Handlers are registered before the server starts and run on the thread of that socket's loop:
+ * one socket's handlers never run at the same time, those of two sockets may. A tw_socket is good
+ * only inside a handler; elsewhere a socket is named by its id (tw_io_visit). What is marked "any
+ * thread" may be called from everywhere, all else on a tw_socket only in its handlers.
+ *
+ * Arguments are a JSON array as text: "[\"hello\", {\"n\": 1}]"; NULL is none. Where bytes
+ * belong into it stands {"_placeholder":true,"num":0}, the number counting tw_io_message.bytes. */
+typedef struct tw_io tw_io;
+typedef struct tw_socket tw_socket;
+typedef struct tw_io_event tw_io_event;
+typedef struct tw_next tw_next;
+typedef struct tw_ack tw_ack;
+typedef struct tw_bytes {
+    const void *data;
+    size_t size;
+} tw_bytes;
+typedef struct tw_io_message {
+    size_t size; /* sizeof(tw_io_message) */
+    const char *event;
+    const char *args;
+    const tw_bytes *bytes; /* at most 10 */
+    size_t bytes_count;
+    bool is_volatile; /* not for clients that would have to wait for it; never replayed */
+} tw_io_message;
+typedef struct tw_io_target {
+    size_t size;              /* sizeof(tw_io_target) */
+    const char *const *rooms; /* rooms or socket ids, each client once; none = all */
+    size_t rooms_count;
+    const char *const *except; /* nobody in one of these */
+    size_t except_count;
+} tw_io_target;
+
+/* "/" or "/name", or a pattern with * ("/room-*": each name that a client asks for). The same name
+ * gives the same tw_io; it belongs to the server. NULL after the start. */
+TW_API tw_io *tw_server_io(tw_server *s, const char *name);
+/* Middlewares run in order for each client that connects; each ends in tw_next_ok or
+ * tw_next_error, now or later. With one, a bad or missing token is its matter: tw_socket_auth,
+ * tw_token_verify. */
+TW_API void tw_io_use(tw_io *io, void (*fn)(tw_socket *socket, tw_next *next, void *arg),
+                      void *arg);
+TW_API void tw_io_on_connection(tw_io *io, void (*fn)(tw_socket *socket, void *arg), void *arg);
+/* ack: NULL when the client wants no answer; else yours: tw_ack_send or tw_ack_drop, now or
+ * later. */
+TW_API void tw_io_on(tw_io *io, const char *event,
+                     void (*fn)(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg),
+                     void *arg);
+/* reason: as in Socket.IO ("transport close", "client namespace disconnect" ...). The socket may
+ * come back (tw_socket_is_recovered): its rooms and data stay until then. */
+TW_API void tw_io_on_disconnect(tw_io *io,
+                                void (*fn)(tw_socket *socket, const char *reason, void *arg),
+                                void *arg);
+
+/* The word of a middleware. Any thread; each takes next. data_json may be NULL. */
+TW_API void tw_next_ok(tw_next *next);
+TW_API void tw_next_error(tw_next *next, const char *message, const char *data_json);
+/* The answer to an event. Any thread; each takes ack. */
+TW_API void tw_ack_send(tw_ack *ack, const char *args);
+TW_API void tw_ack_send_bytes(tw_ack *ack, const char *args, const tw_bytes *bytes, size_t count);
+TW_API void tw_ack_drop(tw_ack *ack);
+
+/* What came. Text lives as long as the handler runs. */
+TW_API const char *tw_io_event_name(const tw_io_event *e);
+TW_API size_t tw_io_event_count(const tw_io_event *e);
+/* The i-th argument as raw JSON; NULL when there is none. */
+TW_API const char *tw_io_event_arg(const tw_io_event *e, size_t i);
+/* The same when it is text or a number: as text; else NULL. */
+TW_API const char *tw_io_event_text(const tw_io_event *e, size_t i);
+/* The same when it is bytes. */
+TW_API bool tw_io_event_bytes(const tw_io_event *e, size_t i, tw_bytes *out);
+/* A member inside an argument, by dotted path ("user.name"): as text; NULL when it is not there. */
+TW_API const char *tw_io_event_field(const tw_io_event *e, size_t i, const char *path);
+
+/* Who it is. Text lives until the next call on this thread. */
+TW_API const char *tw_socket_id(tw_socket *socket);
+TW_API const char *tw_socket_namespace(tw_socket *socket);
+/* Of its verified token: the subject, the role ("anon" and the like without one), all claims as a
+ * JSON object. */
+TW_API const char *tw_socket_user(tw_socket *socket);
+TW_API const char *tw_socket_role(tw_socket *socket);
+TW_API const char *tw_socket_claims(tw_socket *socket);
+/* In middlewares and on connection: a member of what the client gave as `auth`, as text; NULL. */
+TW_API const char *tw_socket_auth(tw_socket *socket, const char *name);
+/* "address", "url", "secure", or a header's name. */
+TW_API const char *tw_socket_handshake(tw_socket *socket, const char *name);
+TW_API bool tw_socket_is_recovered(tw_socket *socket);
+/* Yours; free_fn (may be NULL) runs when the socket will not come back any more. */
+TW_API void tw_socket_set_data(tw_socket *socket, void *data, void (*free_fn)(void *data));
+TW_API void *tw_socket_data(tw_socket *socket);
+/* fn runs once after ms, unless the connection is lost before; returns a number for cancel. */
+TW_API uint64_t tw_socket_after(tw_socket *socket, uint64_t ms,
+                                void (*fn)(tw_socket *socket, void *arg), void *arg);
+TW_API void tw_socket_cancel(tw_socket *socket, uint64_t timer);
+
+/* Rooms. No rule is asked: your program decides. False when the name is no room's. */
+TW_API bool tw_socket_join(tw_socket *socket, const char *room);
+TW_API void tw_socket_leave(tw_socket *socket, const char *room);
+TW_API bool tw_socket_is_in(tw_socket *socket, const char *room);
+TW_API void tw_socket_rooms(tw_socket *socket, void (*fn)(const char *room, void *arg), void *arg);
+/* close: the whole connection, with all its namespaces. The client does not come back by itself. */
+TW_API void tw_socket_disconnect(tw_socket *socket, bool close);
+
+/* Sending: 0 or a negative error (an event name that Socket.IO keeps for itself, arguments that
+ * are no JSON array). To this socket; also what it misses while it is away reaches it. */
+TW_API int tw_socket_emit(tw_socket *socket, const char *event, const char *args);
+TW_API int tw_socket_send(tw_socket *socket, const tw_io_message *message);
+/* done runs once on the socket's thread: error 0 and the client's arguments, or why none came.
+ * timeout_ms 0 = no limit. */
+TW_API int tw_socket_ask(tw_socket *socket, const tw_io_message *message, uint64_t timeout_ms,
+                         void (*done)(int error, const char *args, void *arg), void *arg);
+/* To the others in a room; to the others of a target (target NULL: all others). */
+TW_API int tw_socket_to(tw_socket *socket, const char *room, const char *event, const char *args);
+TW_API int tw_socket_broadcast(tw_socket *socket, const tw_io_target *target,
+                               const tw_io_message *message);
+/* To everybody, to a room (or the socket of an id), to a target. Any thread, while the server
+ * runs; not for patterns. */
+TW_API int tw_io_emit(tw_io *io, const char *event, const char *args);
+TW_API int tw_io_to(tw_io *io, const char *room, const char *event, const char *args);
+TW_API int tw_io_broadcast(tw_io *io, const tw_io_target *target, const tw_io_message *message);
+/* Runs fn on the socket's thread, once: with NULL when there is no such socket (any more). Any
+ * thread: this is how a handler goes on after it has waited for something. */
+TW_API int tw_io_visit(tw_io *io, const char *socket_id, void (*fn)(tw_socket *socket, void *arg),
+                       void *arg);
+
+/* A token by the server's keys: 0 and its claims (yours), or the error. Any thread. */
+TW_API int tw_token_verify(tw_server *s, const char *token, char **claims_json);
+/* Writes JSON: %s text (quoted, NULL is null), %j raw JSON, %d int, %lld long long, %b bool, %%.
+ * Yours. */
+TW_API char *tw_json(const char *format, ...);
+/* A member of a JSON object by dotted path: text without quotes, else raw JSON. Yours; NULL when
+ * it is not there. */
+TW_API char *tw_json_get(const char *json, const char *path);
+
 /* ---- client ------------------------------------------------------------------------------- */
 /* A client of the plain dialect over WebSocket, for tools and tests. It blocks, and one thread
  * uses it. After a loss it comes back by itself with its positions, so that each message is seen

@@ -443,19 +443,18 @@ void engineio_close(struct engineio *e, const char *reason)
     tell_gone(e, reason);
     if (e->state >= EIO_CLOSING)
         return;
+    bool was_heard = e->poll && !e->queue.bytes;
     if (e->poll && e->queue.bytes)
-        answer_poll(e, STR("1"));
-    else if (e->poll)
-        release_poll(e, STR("1"));
-    else {
-        e->state = EIO_CLOSING; /* the next poll hears it */
-        e->until_ms = loop_now_ms(e->loop) + engineio_config_of(e->loop)->close_ms;
-        watch(e);
-        if (ws)
-            outlet_close(ws, 0, STR_NONE);
+        answer_poll(e, STR_NONE); /* first what was said: the next poll hears of the end */
+    if (was_heard) {
+        become_closed(e, reason); /* answers the poll */
         return;
     }
-    become_closed(e, reason);
+    e->state = EIO_CLOSING;
+    e->until_ms = loop_now_ms(e->loop) + engineio_config_of(e->loop)->close_ms;
+    watch(e);
+    if (ws)
+        outlet_close(ws, 0, STR_NONE);
 }
 
 void engineio_break(struct engineio *e)
@@ -586,10 +585,10 @@ bool engineio_park(struct engineio *e, void *poll)
     }
     e->poll = poll;
     socketio_on_arrived(e, e->sent_sequence);
-    if (e->state == EIO_CLOSING) {
-        if (!e->queue.bytes)
-            queue_bytes(e, STR("\0366"));
-        answer_poll(e, STR("1"));
+    if (e->state == EIO_CLOSING && e->queue.bytes) {
+        answer_poll(e, STR_NONE); /* a client hears a close before what stands with it */
+    } else if (e->state == EIO_CLOSING) {
+        release_poll(e, STR("6\0361"));
         become_closed(e, "forced close");
     } else if (e->queue.bytes) {
         answer_poll(e, STR_NONE);

@@ -245,7 +245,7 @@ static void on_connect(struct engineio *e, const struct socketio_packet *packet)
 
 /* ---- middleware, session ------------------------------------------------------------------ */
 
-static struct socketio_socket *find_waiting(struct loop *l, uint64_t number)
+struct socketio_socket *socketio_waiting(struct loop *l, uint64_t number)
 {
     return map_get(&socketio_home_of(l)->waiting, str_of((char *)&number, sizeof(number)));
 }
@@ -300,7 +300,7 @@ void socketio_connect(struct socketio_socket *s)
 
 void socketio_admit(struct loop *l, uint64_t number)
 {
-    struct socketio_socket *s = find_waiting(l, number);
+    struct socketio_socket *s = socketio_waiting(l, number);
     if (!s || s->state != SOCKET_ASKING)
         return;
     if (s->is_recovered) { /* asked again though it is known: skipMiddlewares is off */
@@ -313,7 +313,7 @@ void socketio_admit(struct loop *l, uint64_t number)
 
 void socketio_refuse(struct loop *l, uint64_t number, struct str message, struct str data)
 {
-    struct socketio_socket *s = find_waiting(l, number);
+    struct socketio_socket *s = socketio_waiting(l, number);
     if (!s || s->state != SOCKET_ASKING)
         return;
     send_refusal(s->conn, socketio_nsp(s), message, data);

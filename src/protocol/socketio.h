@@ -83,6 +83,8 @@ struct socketio_socket *socketio_find(struct loop *l, struct str sid);
 /* A middleware's word, on that loop. Nothing happens when the socket has gone meanwhile.
  * data: raw JSON or empty. */
 void socketio_admit(struct loop *l, uint64_t number);
+/* The socket that waits for that word; NULL when it has gone. */
+struct socketio_socket *socketio_waiting(struct loop *l, uint64_t number);
 void socketio_refuse(struct loop *l, uint64_t number, struct str message, struct str data);
 
 /* Server's own join: no rule is asked. False: the name is no room's. */

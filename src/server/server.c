@@ -2,6 +2,7 @@
 /* The life of a server: the parts are made from the configuration in the order of the rooms,
  * run, and taken apart in the opposite order. Nothing here is on the way of a message. */
 #include "server/server_priv.h"
+#include "server/embed_io.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -148,6 +149,7 @@ static int make_rooms(struct tw_server *s)
                           &s->events); /* checked before */
     assemble_socketio(s->boot, s->events, &s->namespaces, &s->socketio);
     s->api.db = s->db;
+    embed_io_fill(s);
     s->http = http_server_new(&http);
     hub_setup(s->loops, &s->hub);
     if (s->db) {
@@ -200,6 +202,7 @@ void tw_server_free(tw_server *s)
         return;
     CHECK(s->state == SERVER_NEW || s->state == SERVER_STOPPED);
     drop_rooms(s);
+    embed_io_free(s);
     keyring_unref(s->keys);
     rules_unref(s->rules);
     config_unref(&s->boot);

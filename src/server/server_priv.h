@@ -47,6 +47,8 @@ struct tw_server {
     struct socketio_config socketio;
     struct socketio_namespace *namespaces;
     struct socketio_rules *events;
+    struct tw_io *ios; /* of the embedding program (embed_io.c) */
+    struct socketio_handlers handlers;
 
     struct sock_listener **listeners;
     size_t listeners_count, listeners_capacity;

@@ -40,7 +40,8 @@ export function signHs256(secret, claims, header = {}) {
 
 export class Server {
   // options: config (object, becomes the file), args (more flags), env, loops, verb, ulimit (open
-  // files), listen, data (a folder to keep; else a fresh one that is removed)
+  // files), listen, data (a folder to keep; else a fresh one that is removed), bin (another program
+  // that takes the same flags)
   constructor(options = {}) {
     this.options = options;
     this.ownsData = !options.data;
@@ -87,8 +88,9 @@ export class Server {
       flags.push('--config', file);
     }
     flags.push(...args);
-    if (!ulimit) return [BIN, flags];
-    return ['/bin/sh', ['-c', `ulimit -n ${ulimit} && exec "$@"`, 'sh', BIN, ...flags]];
+    const bin = this.options.bin || BIN;
+    if (!ulimit) return [bin, flags];
+    return ['/bin/sh', ['-c', `ulimit -n ${ulimit} && exec "$@"`, 'sh', bin, ...flags]];
   }
 
   // Settings of the developer's own shell must not reach the server.
