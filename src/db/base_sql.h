@@ -41,7 +41,8 @@ static const char base_sql[] =
     " private boolean NOT NULL DEFAULT 1, inserted_at timestamptz NOT NULL"
     " DEFAULT (rtrim(rtrim(strftime('%Y-%m-%dT%H:%M:%f','now'),'0'),'.')||'+00:00'));"
     "CREATE INDEX IF NOT EXISTS realtime_messages_topic ON realtime_messages(topic, id);"
-    "INSERT OR IGNORE INTO tw_tables(name, rls, published) VALUES ('realtime_messages', 1, 0);"
+    "INSERT OR IGNORE INTO tw_tables(name, rls, published) VALUES ('realtime_messages', 1, 1);"
+    "UPDATE tw_tables SET published = 1 WHERE name = 'realtime_messages' AND published = 0;"
     /* Who keeps a schema in memory sees by `generation` that it must read again. */
     "CREATE TRIGGER IF NOT EXISTS tw_tables_i AFTER INSERT ON tw_tables BEGIN UPDATE tw_meta SET"
     " value = value + 1 WHERE name = 'generation'; END;"

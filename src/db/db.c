@@ -80,6 +80,8 @@ static bool run_sweep(struct sqlite *h, struct lanes_task *task, struct fault *f
     const char *age = task->db->changes_age ? task->db->changes_age : "-1 day";
     return changelog_trim(h, age, c->changes_rows_max, fault) >= 0 &&
            sqlite_exec(h,
+                       "DELETE FROM main.realtime_messages WHERE inserted_at <"
+                       " strftime('%Y-%m-%dT%H:%M:%S','now','-3 days');"
                        "DELETE FROM main.tw_keys WHERE at < strftime('%Y-%m-%dT%H:%M:%S','now',"
                        "'-1 day')",
                        fault);

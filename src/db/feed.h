@@ -78,6 +78,8 @@ void feedlane_identify(struct feedlane *lane, uint64_t id, struct identity *iden
 /* feed.c: hands a batch to a loop; takes the list. */
 void feed_mail(struct loop *home, struct feed_deliveries *d);
 void feed_drop(struct feed_deliveries *d);
+/* feedsend.c: a row that was inserted into realtime_messages, as JSON, becomes a message. */
+void feedsend_row(struct loop *home, struct str row);
 
 /* feedchange.c: a row of the log as a change. full_old: old_record whole, else the primary key. */
 struct feedchange_row {

@@ -318,7 +318,7 @@ void feedindex_build(struct feedindex *ix, const struct schema *s)
     ix->tables = mem_new((s->tables_count + 1) * sizeof *ix->tables);
     for (size_t i = 0; i < s->tables_count; i++) {
         struct feed_table *ft = &ix->tables[ix->tables_count];
-        if (!s->tables[i].published)
+        if (!s->tables[i].published || s->tables[i].internal)
             continue;
         ix->tables_count++;
         ft->t = &s->tables[i];

@@ -173,6 +173,8 @@ static void dispatch(struct feedlane *f, const struct feedchange_row *row, struc
 {
     struct feed_table *ft = feedindex_table(&f->ix, table);
     struct fault fault;
+    if (row->op == 'I' && !f->only && str_is(table, "realtime_messages"))
+        feedsend_row(loops_at(f->db->loops, 0), row->new);
     if (!ft)
         return;
     if (!rowimage_set(f->h, ft->t, row->op == 'D' ? row->old : row->new, &fault)) {

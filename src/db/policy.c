@@ -28,13 +28,19 @@ static struct str extension_of(enum auth_op op)
     return op == AUTH_PRESENCE || op == AUTH_TRACK ? STR("presence") : STR("broadcast");
 }
 
+/* "private:room-1" of the dialects is the topic room-1. */
+static struct str topic_of(struct str channel)
+{
+    return str_starts(channel, STR("private:")) ? str_skip(channel, 8) : channel;
+}
+
 static bool set_image(struct sqlite *h, const struct table *t, const struct policy_question *q,
                       struct fault *fault)
 {
     struct buf row = {0};
     bool ok;
     buf_add_c(&row, '{');
-    json_add_field(&row, "topic", q->channel);
+    json_add_field(&row, "topic", topic_of(q->channel));
     json_add_field(&row, "extension", extension_of(q->op));
     buf_add_z(&row, ",\"private\":true}");
     ok = rowimage_set(h, t, buf_str(&row), fault);
@@ -68,7 +74,7 @@ static bool run(struct sqlite *h, struct lanes_task *task, struct fault *fault)
     if (!stmt)
         return false;
     sqlite_begin(h, q->identity);
-    h->topic = q->channel;
+    h->topic = topic_of(q->channel);
     h->extension = extension_of(q->op);
     rc = sqlite_step(h, stmt, fault);
     p->allowed = rc == SQLITE_ROW;

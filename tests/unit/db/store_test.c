@@ -179,7 +179,7 @@ TEST(private_channels_follow_the_policies_of_realtime_messages)
         "create policy broken on realtime.messages for select to anon using (json('x') = topic);");
     sem_init(&done, 0, 0);
     allows(&ann, AUTH_SUBSCRIBE, "den", 0);
-    allows(&bob, AUTH_SUBSCRIBE, "den", 0);
+    allows(&bob, AUTH_SUBSCRIBE, "private:den", 0);
     allows(&ann, AUTH_SUBSCRIBE, "attic", E_ACCESS_DENIED);
     allows(&ann, AUTH_PRESENCE, "den", E_ACCESS_DENIED);
     allows(&ann, AUTH_PUBLISH, "den", 0);
@@ -187,5 +187,59 @@ TEST(private_channels_follow_the_policies_of_realtime_messages)
     allows(&bob, AUTH_TRACK, "den", E_ACCESS_DENIED);
     allows(&anon, AUTH_SUBSCRIBE, "den", E_ACCESS_DENIED);
     allows(&service, AUTH_PUBLISH, "attic", 0);
+    end();
+}
+
+/* ---- broadcasts from the database --------------------------------------------------------- */
+static struct subscription listening;
+static char heard_text[200];
+
+static bool on_subscribed(struct subscription *sub, const struct hub_subscribed *a)
+{
+    (void)sub;
+    errors = (unsigned)-a->err;
+    sem_post(&done);
+    return true;
+}
+
+static bool on_delivered(struct subscription *sub, const struct delivery *dl)
+{
+    (void)sub;
+    snprintf(heard_text, sizeof heard_text, "%.*s %.*s %.*s", STR_ARG(dl->msgs[0]->channel),
+             STR_ARG(dl->msgs[0]->event), STR_ARG(dl->msgs[0]->content));
+    sem_post(&done);
+    return true;
+}
+
+static const struct subscription_ops listening_ops = {.subscribed = on_subscribed,
+                                                      .deliver = on_delivered};
+
+static void listen_on(struct loop *l, void *arg)
+{
+    struct subscribe_options o = {0};
+    listening = (struct subscription){.kind = ENC_NONE};
+    hub_subscribe(hub_of(l), &listening, str_from(arg), &o);
+}
+
+static void leave(struct loop *l, void *arg)
+{
+    (void)arg;
+    hub_unsubscribe(hub_of(l), &listening);
+}
+
+TEST(rows_of_realtime_messages_are_sent_to_their_topic)
+{
+    begin("create table scores(id integer primary key, points integer);"
+          "create trigger tell after insert on scores begin insert into realtime_messages(topic,"
+          " extension, event, payload) values ('game', 'broadcast', 'score',"
+          " json_object('points', new.points)); end;");
+    sem_init(&done, 0, 0);
+    hub_set_subscription_ops(&listening_ops);
+    on_loop(listen_on, "private:game", 1);
+    assert_int_equal(errors, 0);
+    dbrig_rest(&d, &anon, "POST /scores", "{\"points\":7}", "201 ");
+    wait_for(&done);
+    assert_string_equal(heard_text, "private:game score {\"points\":7}");
+    on_loop(leave, NULL, 0);
     end();
 }
