@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which transport? Three questions, an answer, and the code.
+import { useState } from 'react';
+import { Code } from './ui.js';
+
+const ANSWERS = {
+  websocket: {
+    name: 'WebSocket', for: 'chat, editing together, games, cursors',
+    code: `const client = createClient();\nconst room = client.channel('room:1');\nroom.on('message', (m) => show(m.data));\nawait room.subscribe();\nawait room.publish('message', { text: 'hi' });`,
+  },
+  sse: {
+    name: 'Server-Sent Events', for: 'live feeds, notifications, progress, scores',
+    code: `const source = new EventSource('/api/events?channel=news');\nsource.onmessage = ({ data }) => show(JSON.parse(data));`,
+  },
+  poll: {
+    name: 'Long poll', for: 'a status now and then, old systems, strict proxies',
+    code: `async function poll() {\n  const update = await (await fetch('/api/poll?channel=status')).json();\n  show(update);\n  poll();\n}`,
+  },
+  either: {
+    name: 'Start with Server-Sent Events', for: 'anything else; it is the simpler of the two, and the channel stays the same when you move to WebSocket',
+    code: `const source = new EventSource('/api/events?channel=updates');\nsource.onmessage = ({ data }) => show(JSON.parse(data));\n// later: createClient().channel('updates'), nothing else changes`,
+  },
+} as const;
+
+const QUESTIONS = [
+  { text: 'Do both sides send?', yes: 'websocket' },
+  { text: 'Does only the server send?', yes: 'sse' },
+  { text: 'Less than once a minute?', yes: 'poll' },
+] as const;
+
+export function Helper() {
+  const [said, setSaid] = useState<boolean[]>([]);
+  const answer = said.at(-1) ? QUESTIONS[said.length - 1]!.yes : said.length == QUESTIONS.length ? 'either' : undefined;
+  const found = answer && ANSWERS[answer];
+  return (
+    <section className="card" aria-labelledby="helper">
+      <div className="head"><h2 id="helper">Which transport?</h2></div>
+      {QUESTIONS.slice(0, said.length + (found ? 0 : 1)).map((q, i) => (
+        <fieldset key={q.text} className="question">
+          <legend>{q.text}</legend>
+          {[true, false].map((v) => (
+            <button key={String(v)} aria-pressed={said[i] === v} onClick={() => setSaid([...said.slice(0, i), v])}>{v ? 'Yes' : 'No'}</button>
+          ))}
+        </fieldset>
+      ))}
+      {found && <div className="answer" role="status"><p><b>{found.name}</b>: {found.for}.</p><Code text={found.code} /></div>}
+    </section>
+  );
+}
