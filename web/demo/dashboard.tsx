@@ -59,6 +59,7 @@ function Chart({ samples }: { samples: Sample[] }) {
     const axis = { stroke: ink, grid: { stroke: css.getPropertyValue('--line'), width: 1 }, ticks: { show: false } };
     plot.current = new uPlot({
       width: box.current!.clientWidth, height: 260,
+      scales: { y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] } },
       axes: [axis, { ...axis, size: 46 }],
       series: [
         {},

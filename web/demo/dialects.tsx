@@ -15,7 +15,7 @@ function plain(show: Show): Line {
   socket.onopen = () => socket.send(JSON.stringify({ type: 'subscribe', channel: ROOM }));
   socket.onmessage = ({ data }) => {
     const m = JSON.parse(data);
-    if (m.type == 'message') show(m.content.text);
+    if (m.type == 'message' && m.event == 'say') show(m.content.text);
   };
   return { send: (text) => socket.send(JSON.stringify({ type: 'message', channel: ROOM, event: 'say', content: { text } })), close: () => socket.close() };
 }
@@ -31,7 +31,7 @@ function poll(show: Show): Line {
       try {
         const m = await (await fetch(`/api/poll?channel=${ROOM}&cursor=${cursor}`, { signal: control.signal })).json();
         cursor = m.cursor;
-        if (m.type == 'message') show(m.content.text);
+        if (m.type == 'message' && m.event == 'say') show(m.content.text);
       } catch {
         await new Promise((done) => setTimeout(done, 2000));
       }
