@@ -107,6 +107,17 @@ static void add_id(struct sse *e, struct buf *out)
     places_add_cursor(&e->places, false, out);
 }
 
+/* Where we are, without an event: data, even empty, would be one, and no JSON. */
+static void write_id(struct sse *e)
+{
+    struct buf id = {0}, b = {0};
+    add_id(e, &id);
+    if (!sse_add_id(&b, buf_str(&id)))
+        write_text(e, buf_str(&b));
+    buf_free(&id);
+    buf_free(&b);
+}
+
 static void named_event(struct sse *e, const char *name, struct str data)
 {
     struct buf id = {0};
@@ -164,7 +175,7 @@ static void on_answer(struct session *s, const struct answer *a)
     if (sub->gap_to)
         tell_gap(e, a->channel, sub->gap_from, sub->gap_to);
     else if (!sub->missed_count)
-        named_event(e, NULL, STR_NONE); /* an id alone: where we are, without an event */
+        write_id(e);
     if (sub->presence) {
         struct buf b = {0};
         native_encode_presence(a->channel, sub->presence, &b);
