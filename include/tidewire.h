@@ -101,6 +101,11 @@ TW_API char *tw_secret(void);
 /* Particulars of the last failure of mint and check. */
 TW_API const char *tw_token_problem(const tw_config *c);
 
+/* ---- the database file ------------------------------------------------------------------ */
+/* Without a server: "migrate" (arg: folder, else database.migrations), "backup" (arg: file),
+ * "policies", "path". 0 or not; *report (yours) says what was done or what is wrong. */
+TW_API int tw_db(tw_config *c, const char *verb, const char *arg, char **report);
+
 /* ---- server ----------------------------------------------------------------------------- */
 /* Takes a snapshot of the configuration. NULL when it has problems (tw_config_problems). */
 TW_API tw_server *tw_server_new(tw_config *c);

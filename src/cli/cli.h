@@ -107,6 +107,7 @@ int cmd_pub(struct cli *cli);
 int cmd_sub(struct cli *cli);
 int cmd_health(struct cli *cli);
 int cmd_token(struct cli *cli);
+int cmd_db(struct cli *cli);
 int cmd_explain(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_completion(struct cli *cli);

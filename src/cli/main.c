@@ -55,6 +55,8 @@ const struct cli_verb cli_verbs[] = {
     {"health", "", "is the server ready? (exit code 0 or 4)", health_options, false, cmd_health},
     {"token", "mint|check [TOKEN]", "make a token, or say what is wrong with one", token_options,
      true, cmd_token},
+    {"db", "migrate [FOLDER]|backup FILE|policies|shell", "look after the database file", NULL, true,
+     cmd_db},
     {"config", "check|defaults|env|explain NAME|schema", "look at the configuration",
      config_options, true, cmd_config},
     {"explain", "[CODE]", "what an error number means and what to do", NULL, false, cmd_explain},

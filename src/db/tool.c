@@ -3,6 +3,7 @@
 #include "db/db.h"
 #include "db/migrate.h"
 #include "db/sqlite.h"
+#include <stdio.h>
 
 static struct sqlite *open_file(const char *path, bool create, struct buf *out)
 {
@@ -32,7 +33,8 @@ int db_tool_migrate(const char *path, const char *folder, struct buf *out)
     if (!h)
         return 1;
     ok = migrate_prepare(h, &fault) && migrate_folder(h, folder, &count, &fault);
-    buf_printf(out, "%d applied\n", count);
+    if (ok)
+        buf_printf(out, "%d applied\n", count);
     return end(h, ok, &fault, out);
 }
 
@@ -54,8 +56,24 @@ int db_tool_backup(const char *path, const char *to, struct buf *out)
         sqlite3_backup_finish(b);
     if (rc != SQLITE_DONE)
         fault_set(&fault, "58030", "backup to %s failed: %s", to, sqlite3_errstr(rc));
+    else
+        buf_printf(out, "%s\n", to);
     sqlite3_close(target);
     return end(from, rc == SQLITE_DONE, &fault, out);
+}
+
+static void put_policy(sqlite3_stmt *stmt, struct buf *out)
+{
+    static const char *const roles = "public";
+    const char *named = (const char *)sqlite3_column_text(stmt, 6);
+    buf_printf(out, "  %s: %s for %s to %s", (const char *)sqlite3_column_text(stmt, 3),
+               sqlite3_column_int(stmt, 5) ? "restrictive" : "permissive",
+               (const char *)sqlite3_column_text(stmt, 4), named && named[0] ? named : roles);
+    if (sqlite3_column_bytes(stmt, 7))
+        buf_printf(out, " using (%s)", (const char *)sqlite3_column_text(stmt, 7));
+    if (sqlite3_column_bytes(stmt, 8))
+        buf_printf(out, " with check (%s)", (const char *)sqlite3_column_text(stmt, 8));
+    buf_add_c(out, '\n');
 }
 
 int db_tool_policies(const char *path, struct buf *out)
@@ -64,6 +82,7 @@ int db_tool_policies(const char *path, struct buf *out)
     struct fault fault = {0};
     sqlite3_stmt *stmt;
     int rc = SQLITE_ERROR;
+    char last[300] = "";
     if (!h)
         return 1;
     stmt = sqlite_prepare(
@@ -73,21 +92,14 @@ int db_tool_policies(const char *path, struct buf *out)
             " t.name ORDER BY 1, 4"),
         &fault);
     while (stmt && (rc = sqlite_step(h, stmt, &fault)) == SQLITE_ROW) {
-        buf_printf(out, "%s: row level security %s%s\n", (const char *)sqlite3_column_text(stmt, 0),
-                   sqlite3_column_int(stmt, 1) ? "on" : "off",
-                   sqlite3_column_int(stmt, 2) ? ", published" : "");
-        if (sqlite3_column_type(stmt, 3) == SQLITE_NULL)
-            continue;
-        buf_printf(out, "  %s: %s for %s to %s", (const char *)sqlite3_column_text(stmt, 3),
-                   sqlite3_column_int(stmt, 5) ? "restrictive" : "permissive",
-                   (const char *)sqlite3_column_text(stmt, 4),
-                   sqlite3_column_bytes(stmt, 6) ? (const char *)sqlite3_column_text(stmt, 6)
-                                                 : "public");
-        if (sqlite3_column_bytes(stmt, 7))
-            buf_printf(out, " using (%s)", (const char *)sqlite3_column_text(stmt, 7));
-        if (sqlite3_column_bytes(stmt, 8))
-            buf_printf(out, " with check (%s)", (const char *)sqlite3_column_text(stmt, 8));
-        buf_add_c(out, '\n');
+        const char *table = (const char *)sqlite3_column_text(stmt, 0);
+        if (strcmp(table, last) != 0)
+            buf_printf(out, "%s: row level security %s%s\n", table,
+                       sqlite3_column_int(stmt, 1) ? "on" : "off",
+                       sqlite3_column_int(stmt, 2) ? ", published" : "");
+        snprintf(last, sizeof last, "%s", table);
+        if (sqlite3_column_type(stmt, 3) != SQLITE_NULL)
+            put_policy(stmt, out);
     }
     if (stmt)
         sqlite_reset(stmt);
