@@ -355,8 +355,8 @@ struct str engineio_sid(const struct engineio *e)
 
 enum engineio_transport engineio_transport(const struct engineio *e)
 {
-    return e->state == EIO_ON_WS || (e->state == EIO_CLOSING && e->ws) ? ENGINEIO_WEBSOCKET
-                                                                       : ENGINEIO_POLLING;
+    bool is_ws = e->state == EIO_ON_WS || (e->state == EIO_CLOSING && !e->until_ms);
+    return is_ws ? ENGINEIO_WEBSOCKET : ENGINEIO_POLLING;
 }
 
 enum encoding_kind engineio_kind(const struct engineio *e)
@@ -416,6 +416,7 @@ static void become_closed(struct engineio *e, const char *reason)
     if (e->state == EIO_CLOSED)
         return;
     e->state = EIO_CLOSED;
+    e->outlet.is_closing = true;
     tell_gone(e, reason);
     if (e->poll)
         release_poll(e, STR("1"));
@@ -450,11 +451,9 @@ void engineio_close(struct engineio *e, const char *reason)
         become_closed(e, reason); /* answers the poll */
         return;
     }
-    e->state = EIO_CLOSING;
+    e->state = EIO_CLOSING; /* a probing WebSocket stays: perhaps it is there that it hears of it */
     e->until_ms = loop_now_ms(e->loop) + engineio_config_of(e->loop)->close_ms;
     watch(e);
-    if (ws)
-        outlet_close(ws, 0, STR_NONE);
 }
 
 void engineio_break(struct engineio *e)
@@ -478,13 +477,13 @@ static void on_timer(struct loop *l, struct timer *timer)
     struct engineio *e = LIST_OF(timer, struct engineio, timer);
     uint64_t now_ms = loop_now_ms(l);
     if (e->state == EIO_CLOSING) {
-        if (!e->ws && e->until_ms <= now_ms)
+        if (e->until_ms && e->until_ms <= now_ms)
             become_closed(e, "forced close");
         return;
     }
     if (e->ping_at_ms <= now_ms && e->awaits_pong) {
         engineio_close(e, "ping timeout");
-        if (e->state == EIO_CLOSING && !e->ws)
+        if (e->state == EIO_CLOSING && e->until_ms)
             become_closed(e, "ping timeout"); /* nobody will come to hear it */
         return;
     }
@@ -676,6 +675,20 @@ static void on_probe_message(struct engineio *e, struct str payload, bool is_bin
     }
 }
 
+/* The connection is to be closed, and its client is about to change over. */
+static void on_late_probe(struct engineio *e, struct str payload)
+{
+    struct buf waiting = {0};
+    if (str_is(payload, "2probe"))
+        e->ws->ops->send(e->ws, STR("3probe"), false);
+    if (!str_is(payload, "5"))
+        return;
+    poll_queue_copy(&e->queue, &waiting);
+    send_framed_to_ws(e, buf_str(&waiting));
+    buf_free(&waiting);
+    become_closed(e, "forced close");
+}
+
 void engineio_on_ws_message(struct engineio *e, struct str payload, bool is_binary)
 {
     switch ((enum engineio_state)e->state) {
@@ -690,8 +703,11 @@ void engineio_on_ws_message(struct engineio *e, struct str payload, bool is_bina
             on_packet(e, payload);
         }
         break;
-    case EIO_POLLING:
     case EIO_CLOSING:
+        if (e->until_ms && !is_binary)
+            on_late_probe(e, payload);
+        break;
+    case EIO_POLLING:
     case EIO_CLOSED:
         break;
     }

@@ -131,6 +131,10 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
 {
     struct session_sub *ss = sub_of(sub);
     struct session *s = ss->session;
+    if (s->state == SESSION_DETACHED) {
+        resume_learn(ss, a);
+        return false;
+    }
     if (!takes_more(s))
         return false;
     if (a->is_catch_up) {

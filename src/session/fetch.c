@@ -85,8 +85,10 @@ static void leave(struct session *s, struct loop *to)
     struct loop *l = s->home->loop;
     struct ticket_group *g = s->group;
     struct str ticket = str_of(g->ticket, SESSION_TICKET_SIZE);
-    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss)) {
+        hub_unsubscribe(hub_of(l), &ss->sub);
         place_forget(ss);
+    }
     position_free(s);
     post_signpost(l, ticket, to);
     s->group = NULL;

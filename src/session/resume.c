@@ -37,10 +37,20 @@ static void park(struct session *s, struct session_sub *ss)
         memcpy(p->at.epoch, subscription_epoch(&ss->sub), sizeof(p->at.epoch));
         p->delivered = ss->sub.offset;
         p->at.offset = position_of(s, ss, ss->sub.offset);
-    }
-    hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+        hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+    } /* else the answer is on its way and says where it begins (resume_learn) */
     mem_free(ss->parked);
     ss->parked = p;
+}
+
+void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer)
+{
+    struct parked_sub *p = ss->parked;
+    if (p && !p->at.epoch[0] && !answer->err) {
+        p->at = answer->at;
+        p->delivered = answer->at.offset;
+    }
+    hub_unsubscribe(hub_of(ss->session->home->loop), &ss->sub);
 }
 
 void session_detach(struct session *s, int err)
@@ -73,6 +83,7 @@ void session_detach(struct session *s, int err)
 static void take_up(struct session *s, struct session_sub *ss)
 {
     struct parked_sub *p = ss->parked;
+    hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     struct subscribe_options o = {.has_since = p->at.epoch[0] != 0, .since = p->at};
     ss->is_resume = true;
     ss->taken_up = true;

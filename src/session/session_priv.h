@@ -116,6 +116,8 @@ struct ticket_group {
     struct loop *away; /* none left here: the ticket's session lives there */
     char ticket[SESSION_TICKET_SIZE + 1];
 };
+/* The answer to a subscription that was parked before it came. */
+void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer);
 void resume_free_parked(struct session_sub *ss);
 void resume_ticket_leave(struct session *s);
 void resume_group_free(struct session_home *home, struct ticket_group *g);
