@@ -39,15 +39,14 @@ struct feed *feed_open(struct db *db, struct fault *fault)
 void feed_close(struct feed **fp)
 {
     struct feed *f = *fp;
-    *fp = NULL;
     if (!f)
         return;
-    if (f->lane) {
-        lanes_stop(f->lane);
-        if (f->inside)
-            feedlane_free(&f->inside);
-        lanes_close(&f->lane);
-    }
+    if (f->lane)
+        lanes_stop(f->lane); /* its jobs find the feed through *fp until here */
+    *fp = NULL;
+    if (f->inside)
+        feedlane_free(&f->inside);
+    lanes_close(&f->lane);
     mem_free(f);
 }
 

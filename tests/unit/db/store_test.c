@@ -110,7 +110,7 @@ static void on_loop(void (*fn)(struct loop *l, void *arg), const void *arg, unsi
 TEST(durable_messages_are_kept_read_and_trimmed)
 {
     const unsigned all[] = {1, 70}, some[] = {66, 3};
-    begin(NULL);
+    begin("");
     sem_init(&done, 0, 0);
     answers = errors = 0;
     on_loop(open_it, "room", 1);
