@@ -298,13 +298,14 @@ export interface ShareOptions {
 /** The `share` of a client's options; null where the browser cannot (then each tab has its own). */
 export function shareTabs({ worker }: ShareOptions = {}): Transport | null {
   if (!globalThis.navigator?.locks || !globalThis.BroadcastChannel) return null;
+  // Who leads is a matter of the page, not of one link: a link is opened anew for each new hub.
+  let leading: { name: string; end(): void } | undefined;
   return {
     name: 'shared',
     open({ base, token, frame, alive, closed }: LinkContext): Link {
       const name = group(base, token);
       const tab = id();
       const bus = broadcast(name);
-      let hub: Hub | undefined;
       let mine: string | undefined; // the hub we talk to
       const free = hold(tab, () => hello());
       const hello = () => bus.post({ from: tab, hello: { base, token } });
@@ -325,23 +326,30 @@ export function shareTabs({ worker }: ShareOptions = {}): Transport | null {
           closed(mail.closed);
         }
       });
-      let lead = () => {};
       if (worker && globalThis.SharedWorker) {
         const { port } = worker();
         port.start();
         port.postMessage(name);
-      } else lead = hold(name, () => (hub = new Hub(broadcast(name))));
+      } else if (leading?.name != name) {
+        leading?.end();
+        let hub: Hub | undefined;
+        const release = hold(name, () => (hub = new Hub(broadcast(name))));
+        leading = { name, end: () => (hub?.close(), release()) };
+      }
       const end = () => {
         bus.post({ from: tab, bye: true });
         bus.close();
         free();
-        hub?.close();
-        lead();
       };
       return {
         send: (f) => bus.post({ from: tab, frame: f }),
         sendBinary: (binary) => bus.post({ from: tab, binary }),
-        close: end,
+        close(code) {
+          end();
+          if (code != 1000) return;
+          leading?.end();
+          leading = undefined;
+        },
       };
     },
   };

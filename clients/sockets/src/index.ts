@@ -162,7 +162,7 @@ export class ReconnectingWebSocket extends EventTarget {
       if (!mine()) return;
       clearTimeout(this._timer);
       this._opened = Date.now();
-      for (const data of options.hello?.() ?? []) this.send(data);
+      for (const data of options.hello?.() ?? []) ws.send(encode(data)); // before all that waits
       this.opened();
       this._emit('open', {});
     };
