@@ -123,6 +123,8 @@ struct http_server *http_server_new(const struct http_config *config);
 /* methods: bit set of 1 << HTTP_GET ... (HEAD comes with GET); body_max 0 = the default. */
 void http_route(struct http_server *hs, const char *path, unsigned methods, unsigned flags,
                 size_t body_max, http_handler handler, void *arg);
+/* Is that peer one of `http.trusted_proxies`? */
+bool http_trusts(const struct http_server *hs, struct str address);
 /* A complete 503 for sock_listen_config.busy_answer. */
 struct str http_busy_answer(void);
 /* Gives an accepted connection to HTTP. */

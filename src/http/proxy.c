@@ -51,7 +51,7 @@ static bool contains(const struct proxy_net *net, const uint8_t ip[16])
     return (net->ip[whole] & mask) == (ip[whole] & mask);
 }
 
-static bool trusts(const struct http_server *hs, struct str address)
+bool http_trusts(const struct http_server *hs, struct str address)
 {
     uint8_t ip[16];
     if (str_is(address, "unix"))
@@ -100,7 +100,7 @@ struct str proxy_client(const struct http_server *hs, const struct http_request 
         struct str list = req->headers[i].value;
         while (list.n > 0) {
             struct str hop = bare(cut_last(&list));
-            if (!trusts(hs, client) || hops++ >= HOPS_MAX || !parse_ip(hop, ip))
+            if (!http_trusts(hs, client) || hops++ >= HOPS_MAX || !parse_ip(hop, ip))
                 return client;
             client = hop;
         }

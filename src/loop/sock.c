@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/tally.h"
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -248,6 +249,8 @@ static void bury(struct sock *s)
     if (s->watch.fd >= 0)
         close(s->watch.fd);
     listen_sock_gone(&s->listener);
+    if (s->tally)
+        tally_give(s->tally, str_of((char *)s->tally_key, s->tally_key_n));
     list_drop(&s->all);
     mem_free(s->extra);
     mem_free(s->stash);
@@ -285,6 +288,32 @@ static const char *peer_text(struct sock *s)
         s->peer = address_text(&a);
     }
     return s->peer;
+}
+
+bool sock_tally(struct sock *s, struct tally *tally, size_t max)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof(a);
+    const struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
+    if (getpeername(s->watch.fd, (struct sockaddr *)&a, &n) != 0)
+        return true;
+    if (a.ss_family == AF_INET) {
+        s->tally_key_n = 4;
+        memcpy(s->tally_key, &((struct sockaddr_in *)&a)->sin_addr, 4);
+    } else if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        s->tally_key_n = 4;
+        memcpy(s->tally_key, &v6->sin6_addr.s6_addr[12], 4);
+    } else if (a.ss_family == AF_INET6) {
+        s->tally_key_n = 8;
+        memcpy(s->tally_key, &v6->sin6_addr, 8);
+    } else {
+        return true;
+    }
+    CHECK(!s->tally);
+    if (!tally_take(tally, str_of((char *)s->tally_key, s->tally_key_n), max))
+        return false;
+    s->tally = tally;
+    return true;
 }
 
 struct str sock_peer(const struct sock *s)

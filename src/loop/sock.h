@@ -76,6 +76,11 @@ struct str sock_peer(const struct sock *s);
 /* Only the address, without port, as key for limits per address. */
 struct str sock_peer_address(const struct sock *s);
 bool sock_is_tls(const struct sock *s);
+/* Counts the connection under its peer's address (of IPv6 the /64, which is one subscriber's)
+ * until it is gone, wherever it is moved. False: that address has `max` already. Unix peers are
+ * not counted. The tally outlives the loops. */
+struct tally;
+bool sock_tally(struct sock *s, struct tally *tally, size_t max);
 
 /* Hands an open connection to another loop, with bytes read but not used (copied) put in
  * front of its input. The old sock is dead for its owner (no on_close is called); `arrived`

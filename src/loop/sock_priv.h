@@ -81,6 +81,9 @@ struct sock {
     struct sock_extra *extra;
     struct sock_listener *listener;
     char *peer;
+    struct tally *tally; /* counted there under the key; travels along when it moves */
+    uint8_t tally_key[8];
+    uint8_t tally_key_n;
 };
 
 /* sock.c */

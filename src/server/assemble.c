@@ -257,7 +257,8 @@ void assemble_session(const struct config *c, struct session_config *out)
         .meta_bytes_max = (size_t)c->presence_meta_bytes,
         .channel_bytes_max = 255, /* docs/protocols/native.md */
         .sessions_max = (size_t)c->session_max,
-        .connections_per_address_max = (size_t)c->limits_connections_per_address,
+        .connections_per_identity_max = (size_t)c->limits_connections_per_identity,
+        .identity_messages_per_second = (unsigned)c->limits_messages_per_second_per_identity,
         .messages_per_second = (unsigned)c->limits_messages_per_second,
         .messages_burst = (unsigned)c->limits_burst,
         .positions_max = (size_t)c->session_positions_max,

@@ -4,6 +4,8 @@
 #include "server/server_priv.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
+#include "base/tally.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -12,16 +14,28 @@
 /* Files, databases and outgoing connections need some too. */
 #define DESCRIPTORS_KEPT 128
 
-static const char busy[] =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-    "Access-Control-Allow-Origin: *\r\nContent-Length: 120\r\nConnection: close\r\n\r\n"
-    "{\"code\":4428,\"name\":\"TOO_MANY\",\"message\":\"Too many connections\",\"hint\":\"Try "
-    "again "
-    "soon, with some patience.\",\"retryable\":true}";
+static const struct sock_ops turned_away = {0};
+
+/* A proxy speaks for many; everyone else has so many connections and no more. */
+static bool may_stay(struct tw_server *s, struct sock *sock)
+{
+    size_t max = (size_t)s->boot->limits_connections_per_address;
+    return max == 0 || http_trusts(s->http, sock_peer_address(sock)) ||
+           sock_tally(sock, s->addresses, max);
+}
 
 static void accept_client(struct sock *sock, void *arg)
 {
-    http_accept(((struct tw_server *)arg)->http, sock);
+    struct tw_server *s = arg;
+    if (may_stay(s, sock)) {
+        http_accept(s->http, sock);
+        return;
+    }
+    struct str answer = http_busy_answer();
+    metric_add(M_REFUSED_ADDRESS, 1);
+    sock_set_owner(sock, &turned_away, NULL);
+    sock_send(sock, answer.p, answer.n);
+    sock_close(sock, 1000);
 }
 
 static void accept_operator(struct sock *sock, void *arg)
@@ -127,7 +141,7 @@ int listeners_open(struct tw_server *s)
     struct sock_listen_config config = {
         .tls = s->tls,
         .connections_max = connections_per_loop(s),
-        .busy_answer = str_of(busy, sizeof(busy) - 1),
+        .busy_answer = http_busy_answer(),
         .exclusive = !s->boot->http_share_port,
         .tls_handshake_ms = (uint64_t)s->boot->tls_handshake_ms,
         .on_accept = accept_client,

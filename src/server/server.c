@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tally.h"
 #include "tidewire.h"
 #include <errno.h>
 #include <sched.h>
@@ -150,6 +151,7 @@ static int make_rooms(struct tw_server *s)
     assemble_socketio(s->boot, s->events, &s->namespaces, &s->socketio);
     s->api.db = s->db;
     embed_io_fill(s);
+    s->addresses = tally_new();
     s->http = http_server_new(&http);
     hub_setup(s->loops, &s->hub);
     if (s->db) {
@@ -187,6 +189,7 @@ static void drop_rooms(struct tw_server *s)
     http_server_free(&s->http);
     http_server_free(&s->operators);
     loops_free(&s->loops);
+    tally_free(&s->addresses);
     mem_free(s->homes);
     mem_free(s->channels);
     s->channels = NULL;

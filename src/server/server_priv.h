@@ -38,6 +38,7 @@ struct tw_server {
     struct http_server *http;
     struct http_server *operators; /* metrics.listen; NULL = none */
     struct tls_context *tls;
+    struct tally *addresses; /* connections of each */
     struct channel_settings *channels;
     struct hub_config hub;
     struct session_config session;

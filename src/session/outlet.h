@@ -7,6 +7,7 @@
 #include "loop/sock.h"
 
 struct outlet;
+struct identity;
 struct outlet_ops {
     /* One message of the dialect; framing (WebSocket frame, chunk, packet) is the transport's. */
     void (*send)(struct outlet *o, struct str payload, bool is_binary);
@@ -29,6 +30,9 @@ struct outlet {
     const struct outlet_ops *ops;
     struct sock *sock; /* where framed bytes go straight; NULL: through the ops */
     bool is_closing;   /* outlet_close was called: nothing may follow its last word */
+    /* limits.c: under whom the connection is counted, and for how many sessions. */
+    struct identity *counted;
+    unsigned counted_sessions;
 };
 
 static inline void outlet_send(struct outlet *o, struct str payload)

@@ -349,6 +349,7 @@ static void take_token(struct session *s)
 {
     const struct session_config *config = s->home->config;
     uint64_t now_ms = loop_now_ms(s->home->loop);
+    limits_spend(s);
     if (!config->messages_per_second)
         return;
     uint64_t passed_ms = now_ms - s->tokens_at_ms;

@@ -69,6 +69,7 @@ void session_detach(struct session *s, int err)
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
     log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
+    limits_leave(s);
     s->outlet = NULL;
     s->state = SESSION_DETACHED;
     s->resume_until_ms = now_ms + resume_ms;
@@ -98,6 +99,8 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     CHECK(s->state == SESSION_DETACHED);
     if (!str_eq(s->identity->sub, identity->sub))
         return E_ACCESS_DENIED;
+    if (!limits_enter(s, outlet, identity))
+        return E_TOO_MANY;
     identity_ref(identity);
     identity_unref(s->identity);
     s->identity = identity;

@@ -18,6 +18,9 @@ struct session_home *session_home_of(struct loop *l)
 void session_setup(struct loops *ls, const struct session_config *config, struct keyring *keys,
                    struct rules *rules, struct policy *policy)
 {
+    struct tally *users = NULL;
+    if (config->connections_per_identity_max || config->identity_messages_per_second)
+        users = tally_new();
     hub_set_subscription_ops(&deliver_ops);
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct session_home *home = mem_new(sizeof(*home));
@@ -26,6 +29,7 @@ void session_setup(struct loops *ls, const struct session_config *config, struct
         home->auth = auth_new(keys);
         home->rules = rules_ref(rules);
         home->policy = policy;
+        home->users = users;
         list_init(&home->sessions);
         list_init(&home->graveyard);
         list_init(&home->graveyard_subs);
@@ -53,6 +57,7 @@ static void bury(struct session_home *home, struct list *graveyard, struct list 
 
 void session_teardown(struct loops *ls)
 {
+    struct tally *users = session_home_of(loops_at(ls, 0))->users;
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct session_home *home = session_home_of(loops_at(ls, i));
         while (!list_is_empty(&home->sessions))
@@ -67,6 +72,7 @@ void session_teardown(struct loops *ls)
         loop_slot_set(home->loop, LOOP_SLOT_SESSION, NULL);
         mem_free(home);
     }
+    tally_free(&users);
 }
 
 void session_reload(struct loop *l, struct keyring *keys, struct rules *rules)
@@ -120,6 +126,10 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     struct session *s = mem_new(sizeof(*s));
     s->home = home;
     s->ops = o->ops;
+    if (!limits_enter(s, o->outlet, o->identity)) {
+        mem_free(s);
+        return NULL;
+    }
     s->outlet = o->outlet;
     s->user = o->user;
     s->identity = identity_ref(o->identity);
@@ -168,6 +178,7 @@ void session_end(struct session *s, int err, bool leave_now)
         session_sub_drop(s, LIST_OF(s->subs.next, struct session_sub, link));
     position_free(s);
     resume_ticket_leave(s);
+    limits_leave(s);
     session_delist(s);
     metric_add(M_SESSIONS, -1);
     if (s->ops->ended)
@@ -268,6 +279,10 @@ int session_authenticate(struct session *s, struct str token, struct auth_verdic
         identity_unref(id);
         return E_ACCESS_DENIED;
     }
+    if (!limits_enter(s, s->outlet, id)) {
+        identity_unref(id);
+        return E_TOO_MANY;
+    }
     session_set_identity(s, id);
     identity_unref(id);
     return 0;
@@ -285,9 +300,10 @@ void session_set_identity(struct session *s, struct identity *identity)
 uint64_t session_hold_ms(struct session *s)
 {
     const struct session_config *config = s->home->config;
-    if (!config->messages_per_second || s->tokens_milli >= 0)
-        return 0;
-    return (uint64_t)-s->tokens_milli / config->messages_per_second + 1;
+    uint64_t user_ms = limits_hold_ms(s), own_ms = 0;
+    if (config->messages_per_second && s->tokens_milli < 0)
+        own_ms = (uint64_t)-s->tokens_milli / config->messages_per_second + 1;
+    return own_ms > user_ms ? own_ms : user_ms;
 }
 
 /* ---- subscriptions ---------------------------------------------------------------------- */
@@ -463,7 +479,9 @@ void session_set_user(struct session *s, void *user)
 void session_set_outlet(struct session *s, struct outlet *outlet)
 {
     CHECK(s->state == SESSION_OPEN && outlet);
+    limits_leave(s);
     s->outlet = outlet;
+    (void)limits_enter(s, outlet, s->identity); /* it has just given up a place */
 }
 
 struct session *session_find_name(struct loop *l, struct str name)

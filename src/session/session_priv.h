@@ -4,6 +4,7 @@
 #define SESSION_SESSION_PRIV_H
 
 #include "base/map.h"
+#include "base/tally.h"
 #include "session/session.h"
 
 enum session_state { SESSION_OPEN, SESSION_DETACHED, SESSION_ENDED };
@@ -45,6 +46,8 @@ struct session {
     struct session_home *home;
     const struct session_ops *ops;
     struct outlet *outlet;
+    struct outlet *counted_on; /* limits.c */
+    uint64_t identity_until_ms;
     struct identity *identity;
     void *user;
     struct list subs;
@@ -76,6 +79,7 @@ struct session_home {
     struct auth *auth;
     struct rules *rules;
     struct policy *policy;
+    struct tally *users; /* of all loops; NULL = no limit by identity */
     struct map by_id;
     struct map tickets;
     struct list sessions;
@@ -84,6 +88,13 @@ struct session_home {
     struct buf scratch;
 };
 struct session_home *session_home_of(struct loop *l);
+
+/* limits.c: false when this identity has too many connections. NULL outlet: not counted. */
+bool limits_enter(struct session *s, struct outlet *o, struct identity *id);
+void limits_leave(struct session *s);
+/* A message: takes from the user's bucket. */
+void limits_spend(struct session *s);
+uint64_t limits_hold_ms(const struct session *s);
 
 /* authorize.c: asks the rules (and the policy) for each op of the request; then runs
  * request_perform or answers with the error. */
