@@ -123,8 +123,8 @@ static void welcome(struct sock_listener *ls, int fd)
 
 static bool is_peers_fault(int error)
 {
-    return error == ECONNABORTED || error == ECONNRESET || error == EINTR || error == EPROTO || error == EPERM ||
-           error == ENETDOWN || error == EHOSTUNREACH || error == ENETUNREACH;
+    return error == ECONNABORTED || error == ECONNRESET || error == EINTR || error == EPROTO ||
+           error == EPERM || error == ENETDOWN || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
 static void on_ready(struct loop *l, struct watch *w, unsigned events)

@@ -63,7 +63,7 @@ struct sock {
     bool replay : 1; /* the stash must be shown again */
     bool fin : 1;    /* the peer's FIN has reached us (perhaps behind unread bytes) */
     bool end_told : 1;
-    bool full : 1; /* a flush left something, or the owner waits: on_drained is owed */
+    bool full : 1;         /* a flush left something, or the owner waits: on_drained is owed */
     bool tail_private : 1; /* the last range's segment is ours alone: may be appended to */
     bool in_input : 1;     /* on_input is running: the stash is in its hands */
     bool brief : 1;        /* closing without linger: one attempt to write, then the end */

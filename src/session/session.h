@@ -46,9 +46,9 @@ struct session_config {
     size_t meta_bytes_max;      /* presence meta */
     size_t channel_bytes_max;   /* name of a channel */
     size_t sessions_max;        /* of the process, detached ones included */
-    size_t connections_per_identity_max; /* of the process, by `sub`; 0 = no limit */
+    size_t connections_per_identity_max;   /* of the process, by `sub`; 0 = no limit */
     unsigned identity_messages_per_second; /* of all a user's sessions; 0 = no limit */
-    unsigned messages_per_second;       /* per session; 0 = no limit */
+    unsigned messages_per_second;          /* per session; 0 = no limit */
     unsigned messages_burst;
     size_t positions_max; /* remembered deliveries that are not acknowledged yet */
     struct str default_channel;
