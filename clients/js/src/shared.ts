@@ -336,13 +336,16 @@ export function shareTabs({ worker }: ShareOptions = {}): Transport | null {
         const release = hold(name, () => (hub = new Hub(broadcast(name))));
         leading = { name, end: () => (hub?.close(), release()) };
       }
+      let over = false;
       const end = () => {
+        if (over) return;
+        over = true;
         bus.post({ from: tab, bye: true });
         bus.close();
         free();
       };
       return {
-        send: (f) => bus.post({ from: tab, frame: f }),
+        send: (f) => over || bus.post({ from: tab, frame: f }),
         sendBinary: (binary) => bus.post({ from: tab, binary }),
         close(code) {
           end();
