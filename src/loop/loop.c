@@ -345,7 +345,7 @@ static bool settle(struct loop *l)
     return moved;
 }
 
-static void settle_all(struct loops *ls)
+void loops_settle(struct loops *ls)
 {
     bool moved = true;
     for (int round = 0; moved && round < QUIET_ROUNDS; round++) {
@@ -366,7 +366,7 @@ void loops_run(struct loops *ls)
     for (unsigned i = 1; i < ls->count; i++)
         pthread_join(threads[i], NULL);
     mem_free(threads);
-    settle_all(ls);
+    loops_settle(ls);
 }
 
 static void *run_all(void *loops)
@@ -422,7 +422,7 @@ void loops_free(struct loops **ls)
 {
     if (!*ls)
         return;
-    settle_all(*ls);
+    loops_settle(*ls);
     for (unsigned i = 0; i < (*ls)->count; i++)
         loop_free((*ls)->at[i]);
     mem_free(*ls);

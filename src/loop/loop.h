@@ -33,6 +33,9 @@ void loops_join(struct loops *ls);
 /* Before loops_run returns, on its thread: every sock is closed (its on_close has run) and
  * every mail delivered. loops_free delivers what workers have posted since. */
 void loops_free(struct loops **ls);
+/* After the loops ran: delivers what is still in the mailboxes and ends every connection, so that
+ * a room whose mail this is can be taken down next. */
+void loops_settle(struct loops *ls);
 /* Runs fn on loop 0 when the process gets that signal. Before loops_run. */
 void loops_on_signal(struct loops *ls, int signum,
                      void (*fn)(struct loop *l, int signum, void *arg), void *arg);

@@ -182,6 +182,7 @@ static void drop_rooms(struct tw_server *s)
     session_teardown(s->loops);
     phoenix_teardown(s->loops);
     socketio_teardown(s->loops);
+    loops_settle(s->loops); /* sessions that ended have sent the hub their last word */
     hub_teardown(s->loops);
     source_set(NULL, NULL);
     hub_set_store(NULL, NULL);
