@@ -30,6 +30,7 @@ const running = new Set();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 // A token of HS256 over any header and claims; exp is an hour ahead unless it is given.
 export function signHs256(secret, claims, header = {}) {
