@@ -92,7 +92,7 @@ static void on_answer(struct session *s, const struct answer *a)
         json_add_field(&k->head, "channel", a->channel);
         json_add_field(&k->head, "epoch", str_from(a->query->at.epoch));
         json_add_u64(&k->head, "offset", a->query->at.offset);
-        json_add_u64(&k->head, "subscribers", hub_local_count(hub_of(k->req->loop), a->channel));
+        json_add_u64(&k->head, "subscribers", a->query->subscribers);
         json_add_bool(&k->head, "more", a->query->more);
         add_messages(k, a->query);
     }
@@ -157,6 +157,7 @@ void channels_on_request(struct http_request *req)
     struct request r = {.type = REQUEST_PRESENCE, .channel = name};
     session_request(k->session, &r);
     r.type = REQUEST_HISTORY;
+    r.counts_subscribers = true;
     r.limit = (size_t)api_number(req, "limit", 100);
     r.before = api_number(req, "before", 0);
     r.after = api_number(req, "after", 0);

@@ -236,17 +236,18 @@ struct hub_query {
     struct loop *home;
     void (*done)(struct hub_query *q);
     struct str channel; /* in the caller's block */
-    bool want_history, want_presence;
+    bool want_history, want_presence, want_subscribers;
     uint64_t before, after; /* offsets, exclusive; 0 = open. With `after`: the oldest `limit`,
                                else the newest; always in order */
     size_t limit;
     int err;
     struct position at;
-    size_t subscribers_loops; /* loops with subscribers */
-    struct msg **msgs;        /* owned by q: hub_query_clear */
+    size_t subscribers; /* on all loops */
+    struct msg **msgs;  /* owned by q: hub_query_clear */
     size_t msgs_count;
     bool more;
     struct presence_update *presence; /* a reference, owned by q */
+    unsigned counted;                 /* loops that have added their subscribers */
 };
 void hub_query(struct hub *h, struct hub_query *q);
 void hub_query_clear(struct hub_query *q);

@@ -212,10 +212,21 @@ static void on_queried(struct loop *l, struct mail *mail)
     q->done(q);
 }
 
+/* Nobody knows how many listen: each loop is asked for its own, one after the other. */
+static void on_count(struct loop *l, struct mail *mail)
+{
+    struct hub_query *q = (struct hub_query *)(void *)mail;
+    q->subscribers += hub_local_count(hub_of(l), q->channel);
+    q->counted++;
+    query_answer(q);
+}
+
 static void query_answer(struct hub_query *q)
 {
-    q->mail.deliver = on_queried;
-    loop_post(q->home, &q->mail);
+    struct loops *ls = loop_siblings(q->home);
+    bool counts = q->want_subscribers && !q->err && q->counted < loops_count(ls);
+    q->mail.deliver = counts ? on_count : on_queried;
+    loop_post(counts ? loops_at(ls, q->counted) : q->home, &q->mail);
 }
 
 /* Takes msgs: keeps `limit` of them, the oldest with `after`, else the newest. */
@@ -250,7 +261,6 @@ void recover_query(struct channel *c, struct hub_query *q)
         query_answer(q);
         return;
     }
-    q->subscribers_loops = (size_t)__builtin_popcountll(c->loops);
     if (q->want_presence)
         q->presence = presence_state(c);
     struct hub_subscribed a = {0};

@@ -301,6 +301,7 @@ static void query(struct session *s, const struct request *r)
     w->query.channel = put(&at, r->channel);
     w->query.want_history = r->type == REQUEST_HISTORY;
     w->query.want_presence = r->type == REQUEST_PRESENCE;
+    w->query.want_subscribers = r->counts_subscribers;
     w->query.before = r->before;
     w->query.after = r->after;
     w->query.limit = r->limit;

@@ -99,6 +99,7 @@ struct request {
     /* history */
     uint64_t before, after;
     size_t limit;
+    bool counts_subscribers;
 };
 
 struct session_sub {
