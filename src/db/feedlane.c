@@ -74,7 +74,7 @@ static bool begin(struct feedlane *f)
 static void end(struct feedlane *f)
 {
     struct fault ignored;
-    sqlite_exec(f->h, "COMMIT", &ignored);
+    sqlite_run(f->h, "COMMIT", &ignored);
 }
 
 /* ---- judging ---------------------------------------------------------------------------- */

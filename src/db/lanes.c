@@ -112,8 +112,8 @@ static void read_one(struct lanes_lane *lane, struct lanes_task *t)
     if (t->failed)
         return;
     t->failed = !t->run(lane->h, t, &t->fault);
-    if (!sqlite_exec(lane->h, "COMMIT", &ignored))
-        sqlite_exec(lane->h, "ROLLBACK", &ignored);
+    if (!sqlite_run(lane->h, "COMMIT", &ignored))
+        sqlite_run(lane->h, "ROLLBACK", &ignored);
     if (t->failed)
         fail(t);
 }
@@ -123,15 +123,15 @@ static void read_one(struct lanes_lane *lane, struct lanes_task *t)
 static bool write_one(struct sqlite *h, struct lanes_task *t)
 {
     struct fault ignored;
-    bool ok = sqlite_exec(h, "SAVEPOINT tw", &t->fault) && t->run(h, t, &t->fault);
+    bool ok = sqlite_run(h, "SAVEPOINT tw", &t->fault) && t->run(h, t, &t->fault);
     if (ok)
-        ok = sqlite_exec(h, "RELEASE tw", &t->fault);
+        ok = sqlite_run(h, "RELEASE tw", &t->fault);
     if (ok)
         return true;
     fail(t);
     if (sqlite3_get_autocommit(h->db))
         return false;
-    return sqlite_exec(h, "ROLLBACK TO tw", &ignored) && sqlite_exec(h, "RELEASE tw", &ignored);
+    return sqlite_run(h, "ROLLBACK TO tw", &ignored) && sqlite_run(h, "RELEASE tw", &ignored);
 }
 
 static bool is_storage(const struct fault *f)
@@ -159,11 +159,11 @@ static bool write_group(struct lanes_lane *lane, struct lanes_task **group, size
             if (!group[k]->settled && group[k]->reset)
                 group[k]->reset(group[k]);
         if (!sqlite3_get_autocommit(lane->h->db))
-            sqlite_exec(lane->h, "ROLLBACK", &ignored);
+            sqlite_run(lane->h, "ROLLBACK", &ignored);
         return false;
     }
-    if (!sqlite_exec(lane->h, "COMMIT", &fault)) {
-        sqlite_exec(lane->h, "ROLLBACK", &ignored);
+    if (!sqlite_run(lane->h, "COMMIT", &fault)) {
+        sqlite_run(lane->h, "ROLLBACK", &ignored);
         log_error("db", "commit_failed", "writes=%zu code=%s", n, fault.code);
         fail_all(group, n, &fault);
     }

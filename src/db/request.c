@@ -237,14 +237,14 @@ bool request_run_alone(struct sqlite *h, const struct rest_call *req, struct are
     if (!schema_begin(h, h->writer, fault))
         return false;
     ok = request_run(h, req, arena, res, fault);
-    if (ok && !sqlite_exec(h, "COMMIT", fault)) {
+    if (ok && !sqlite_run(h, "COMMIT", fault)) {
         request_free_answer(res);
         *res = (struct rest_answer){0};
         ok = false;
     }
     if (!ok) {
         struct fault ignored;
-        sqlite_exec(h, "ROLLBACK", &ignored);
+        sqlite_run(h, "ROLLBACK", &ignored);
     }
     return ok;
 }

@@ -346,8 +346,8 @@ bool schema_load(struct sqlite *h, struct fault *fault)
 static bool reload(struct sqlite *h, struct fault *fault)
 {
     struct fault ignored;
-    bool ok = sqlite_exec(h, "BEGIN", fault) && schema_load(h, fault);
-    if (!sqlite_exec(h, "COMMIT", ok ? fault : &ignored) || !ok) {
+    bool ok = sqlite_run(h, "BEGIN", fault) && schema_load(h, fault);
+    if (!sqlite_run(h, "COMMIT", ok ? fault : &ignored) || !ok) {
         schema_free(&h->schema);
         return false;
     }
@@ -362,11 +362,11 @@ bool schema_begin(struct sqlite *h, bool immediate, struct fault *fault)
 {
     int64_t version, generation;
     for (int tries = 0; tries < 10; tries++) {
-        if (!sqlite_exec(h, immediate ? "BEGIN IMMEDIATE" : "BEGIN", fault))
+        if (!sqlite_run(h, immediate ? "BEGIN IMMEDIATE" : "BEGIN", fault))
             return false;
         if (versions(h, &version, &generation))
             return true;
-        if (!sqlite_exec(h, "COMMIT", fault) || !reload(h, fault))
+        if (!sqlite_run(h, "COMMIT", fault) || !reload(h, fault))
             return false;
     }
     return fault_set(fault, "PGRST002", "Could not query the database for the schema cache");

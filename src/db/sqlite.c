@@ -310,6 +310,17 @@ int sqlite_step(struct sqlite *h, sqlite3_stmt *stmt, struct fault *fault)
     return rc;
 }
 
+bool sqlite_run(struct sqlite *h, const char *sql, struct fault *fault)
+{
+    sqlite3_stmt *stmt = sqlite_prepare(h, str_from(sql), fault);
+    int rc;
+    if (!stmt)
+        return false;
+    rc = sqlite_step(h, stmt, fault);
+    sqlite_reset(stmt);
+    return rc == SQLITE_DONE;
+}
+
 int64_t sqlite_integer(struct sqlite *h, const char *sql, int64_t otherwise)
 {
     struct fault fault;

@@ -58,6 +58,8 @@ int sqlite_step(struct sqlite *h, sqlite3_stmt *stmt, struct fault *fault);
 void sqlite_forget_statements(struct sqlite *h);
 /* Runs SQL text of ours, several statements. */
 bool sqlite_exec(struct sqlite *h, const char *sql, struct fault *fault);
+/* One statement of ours without rows, prepared once. */
+bool sqlite_run(struct sqlite *h, const char *sql, struct fault *fault);
 /* First column of the first row as an integer; `otherwise` when there is none. */
 int64_t sqlite_integer(struct sqlite *h, const char *sql, int64_t otherwise);
 /* Fills the fault from SQLite's code and message. Returns false. */
