@@ -13,7 +13,7 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 export const packages = {
   js: ['index', 'fallback', 'outbox', 'shared', 'delta'],
   sockets: ['index'],
-  react: ['index'],
+  react: ['index', 'table'],
 };
 
 const options = {
@@ -31,7 +31,7 @@ export async function buildPackages(out = (name) => `${here}${name}/dist`) {
         entryPoints: [`${here}${name}/src/${entry}.ts`],
         outfile: `${out(name)}/${entry}.js`,
         // Another entry of the same package, and other packages, are imported and not copied.
-        external: ['react', 'react/*', '@tidewire/*', entry === 'index' ? './fallback.js' : './index.js'],
+        external: ['react', 'react/*', '@tidewire/*', ...(entry === 'index' ? ['./fallback.js', './table.js'] : ['./index.js'])],
       });
     }
   }

@@ -261,3 +261,35 @@ test('a drain sends everybody away and back, with nothing lost', { timeout: 6000
   await until(() => clients.every((c) => c.connection.state == 'connected'), 'all are back', { ms: 40000 });
   await until(() => rooms.every((r) => r.state == 'attached'), 'all attached');
 });
+
+test('deltas: what is rebuilt is what was published, for fewer bytes', async (t) => {
+  const server = await serve(t);
+  const { deltas } = await sdk('js', 'delta');
+  const sizes = { plain: 0, delta: 0 };
+  const got = { plain: [], delta: [] };
+  for (const kind of ['plain', 'delta']) {
+    class Counted extends WebSocket {
+      constructor(...all) {
+        super(...all);
+        this.on('message', (data) => (sizes[kind] += data.length));
+      }
+    }
+    const client = connect(t, server.port, { transports: ['websocket'], WebSocket: Counted, ...(kind == 'delta' && { delta: deltas() }) });
+    const doc = client.channel('doc', kind == 'delta' ? { delta: true } : {});
+    doc.on('state', () => {});
+    doc.on('doc', (m) => got[kind].push(m.data));
+    await doc.subscribe();
+  }
+  const content = { title: 'é', text: 'lorem ipsum '.repeat(170), n: 0 };
+  const all = [];
+  for (let n = 1; n <= 200; n++) {
+    content.n = n;
+    all.push({ ...content });
+    await server.publish({ channel: 'doc', event: 'doc', key: 'd', content });
+  }
+  await until(() => got.plain.length == 200 && got.delta.length == 200, () => `all: ${got.plain.length}, ${got.delta.length}`);
+  assert.deepEqual(got.delta, all);
+  assert.deepEqual(got.plain, all);
+  t.diagnostic(`bytes: ${sizes.plain} whole, ${sizes.delta} as deltas`);
+  assert.ok(sizes.delta < sizes.plain / 5, `${sizes.delta} of ${sizes.plain} bytes`);
+});

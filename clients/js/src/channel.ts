@@ -250,7 +250,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
       if (!volatile) this.publish(event as never, content as never, { key, echo });
     } else if (!bytes) _client.connection._send({ type: 'message', channel: name, event, content, key, echo, volatile });
     else if (_link.sendBinary) _link.sendBinary(encodeBinary(name, event, bytes));
-    else _client.connection._post(name, event, bytes).catch(() => {});
+    else this.publish(event as never, content as never);
   }
 
   /** Messages that are kept, in order. */
@@ -291,5 +291,5 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
 
 /** Random enough to be nobody else's, also where crypto.randomUUID is not (plain http). */
 export function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('');
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }

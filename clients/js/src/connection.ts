@@ -147,7 +147,6 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     const { current: previous, transport } = this.last;
     this._since = Date.now();
     this.last = { transport, attempt: this._attempt, ...more, previous, current };
-    this._options.debug?.(`${previous} > ${current}`, this.last);
     this._emit('change', this.last);
   }
 

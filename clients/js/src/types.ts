@@ -178,7 +178,6 @@ export interface ClientOptions {
   autoConnect?: boolean;
   WebSocket?: typeof WebSocket;
   fetch?: typeof fetch;
-  debug?: (text: string, detail?: unknown) => void;
 }
 
 export interface ChannelOptions {

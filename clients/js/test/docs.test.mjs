@@ -47,7 +47,8 @@ test('the packages keep to their sizes', async () => {
   try {
     await buildPackages((name) => path.join(folder, name));
     const most = {
-      'js/index': 6.0, 'js/outbox': 1.8, 'js/shared': 2.5, 'js/delta': 1.5, 'js/fallback': 2.2, 'sockets/index': 2.0, 'react/index': 3.5,
+      'js/index': 6.2,
+      'js/outbox': 1.8, 'js/shared': 2.5, 'js/delta': 1.5, 'js/fallback': 2.2, 'sockets/index': 2.0, 'react/index': 3.5, 'react/table': 1.2,
     };
     const over = Object.entries(most).flatMap(([name, kib]) => {
       const size = gzipSync(fs.readFileSync(path.join(folder, `${name}.js`)), { level: 9 }).length;

@@ -3,12 +3,8 @@
 // subscription per render, echo and optimistic row are one, failures show.
 import type { Message } from '@tidewire/client';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { useClient, useConnection } from './context.js';
-import { randomId, useChannel, useLatest, useMessages, useOptimistic, usePresence } from './hooks.js';
-import { rest, useTable } from './table.js';
-
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Any = any;
+import { useConnection } from './context.js';
+import { randomId, useChannel, useLatest, useMessages, useOptimistic } from './hooks.js';
 
 export interface User {
   id: string;
@@ -46,33 +42,6 @@ export function useSocket(roomId: string, user?: User) {
     ),
     startTyping: useCallback(() => say('user-typing'), [say]),
     stopTyping: useCallback(() => say('user-stopped-typing'), [say]),
-  };
-}
-
-export interface Row {
-  id: string | number;
-  [column: string]: Any;
-}
-
-/** Rows of the table `messages` in a room as they are written, with broadcast and presence beside them. */
-export function useRealtimeMessages<R extends Row = Row>(roomId: string, userId?: string) {
-  const client = useClient();
-  const { rows, error, status } = useTable<R>('messages', { filter: `room_id=eq.${roomId}` });
-  const room = useChannel(`room:${roomId}`);
-  const online = useMemo(() => (userId ? { user_id: userId, online_at: new Date().toISOString() } : undefined), [userId]);
-  const { members } = usePresence(`room:${roomId}`, online, userId);
-  return {
-    messages: rows,
-    error,
-    status,
-    online: members,
-    /** Rejects when the row was refused. */
-    sendMessage: useCallback(
-      (content: string) =>
-        rest<void>(client, 'messages', { method: 'POST', body: JSON.stringify({ room_id: roomId, content, user_id: userId }) }),
-      [client, roomId, userId],
-    ),
-    broadcast: useCallback((event: string, payload: Any) => room.send(event, payload, { volatile: false }), [room]),
   };
 }
 

@@ -6,7 +6,9 @@ export {
   mergeMessages, useBroadcast, useChannel, useLostConnection, useMessages, useOptimistic, usePresence, useTyping, useTypingIndicator,
 } from './hooks.js';
 export type { Handlers, Messages, MessagesOptions, OptimisticItem, PresenceState, TypingOptions } from './hooks.js';
-export { useChatMessages, useRealTimeData, useRealtimeMessages, useSocket } from './guide.js';
-export type { ChatMessage, RoomMessage, Row, User } from './guide.js';
-export { rest, useTable } from './table.js';
-export type { TableOptions } from './table.js';
+export { useChatMessages, useRealTimeData, useSocket } from './guide.js';
+export type { ChatMessage, RoomMessage, User } from './guide.js';
+export { Store, useStore } from './store.js';
+// A file of its own: who shows no tables does not bundle it.
+export { rest, useRealtimeMessages, useTable } from './table.js';
+export type { Row, TableOptions } from './table.js';

@@ -2,10 +2,8 @@
 // A table that stays up to date: a snapshot over the data API, then its changes by the channel
 // `table:<name>`. Subscribed first, so that nothing falls between; a gap fetches anew.
 import type { Client, Message } from '@tidewire/client';
-import { useEffect, useMemo } from 'react';
-import { useClient } from './context.js';
-import { useChannel } from './hooks.js';
-import { Store, useStore } from './store.js';
+import { useCallback, useEffect, useMemo } from 'react';
+import { Store, useChannel, useClient, usePresence, useStore } from './index.js';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type Any = any;
@@ -84,4 +82,31 @@ export function useTable<R extends Record<string, Any>>(table: string, { filter,
     return channel.on('state', (state) => state == 'attached' && store.value.status != 'live' && load());
   }, [channel, store]);
   return useStore(store);
+}
+
+export interface Row {
+  id: string | number;
+  [column: string]: Any;
+}
+
+/** Rows of the table `messages` in a room as they are written, with broadcast and presence beside them. */
+export function useRealtimeMessages<R extends Row = Row>(roomId: string, userId?: string) {
+  const client = useClient();
+  const { rows, error, status } = useTable<R>('messages', { filter: `room_id=eq.${roomId}` });
+  const room = useChannel(`room:${roomId}`);
+  const online = useMemo(() => (userId ? { user_id: userId, online_at: new Date().toISOString() } : undefined), [userId]);
+  const { members } = usePresence(`room:${roomId}`, online, userId);
+  return {
+    messages: rows,
+    error,
+    status,
+    online: members,
+    /** Rejects when the row was refused. */
+    sendMessage: useCallback(
+      (content: string) =>
+        rest<void>(client, 'messages', { method: 'POST', body: JSON.stringify({ room_id: roomId, content, user_id: userId }) }),
+      [client, roomId, userId],
+    ),
+    broadcast: useCallback((event: string, payload: Any) => room.send(event, payload, { volatile: false }), [room]),
+  };
 }
