@@ -46,7 +46,8 @@ LDLIBS := $(PKG_LIBS) -lm
 # ---- what is there ---------------------------------------------------------------------------
 ROOMS := base loop wire hub http auth session protocol transport db cluster api server
 SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c))
-CLI := $(wildcard src/cli/*.c)
+# `tidewire bench` shares nothing with the server but the program it stands in.
+CLI := $(wildcard src/cli/*.c bench/load/*.c)
 PAGES := $(B)/gen/pages.c
 OBJ := $(SRC:%.c=$(B)/%.o) $(PAGES:.c=.o)
 CLI_OBJ := $(CLI:%.c=$(B)/%.o)
@@ -59,7 +60,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all run test deps lib dist units faults sims fuzzers examples unit asan tsan fuzz fault sim \
-        clients e2e bench rooms tidy docs install clean FORCE
+        clients e2e bench floors rooms tidy docs install clean FORCE
 .DELETE_ON_ERROR:
 all: $(if $(CLI),build/tidewire,lib)
 lib: $(LIB)
@@ -146,8 +147,15 @@ deps:
 run: deps
 	@$(MAKE) --no-print-directory build/tidewire
 	build/tidewire dev $(ARGS)
-bench: build/tidewire
-	bench/run $(ARGS)
+# BENCH=quick (default, some minutes) or full; the floors are in bench/floor.
+FLOORS := $(patsubst bench/floor/%.c,$(B)/floor/%,$(wildcard bench/floor/*.c))
+$(B)/floor/%: bench/floor/%.c $(wildcard bench/floor/*.h) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -luring
+floors: $(FLOORS)
+export BENCH
+bench: build/tidewire floors
+	@bench/run $(ARGS)
 rooms:
 	@python3 tools/rooms src
 tidy: rooms

@@ -112,5 +112,6 @@ int cmd_explain(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_completion(struct cli *cli);
 int cmd_help(struct cli *cli);
+int cmd_bench(struct cli *cli); /* bench/load */
 
 #endif

@@ -38,6 +38,23 @@ static const struct cli_option token_options[] = {
     {"claims", 0, "JSON", "mint: an object of claims to begin with"},
     {NULL, 0, NULL, NULL},
 };
+static const struct cli_option bench_options[] = {
+    {"url", 'u', "URL", "the server: http://ADDRESS:PORT"},
+    {"remote", 0, NULL, "it may be another machine"},
+    {"dialect", 'd', "NAME", "native (default), sse, poll, socketio, phoenix, raw"},
+    {"token", 't', "TEXT", "what is added to the path, e.g. ?token=…; Phoenix: the key"},
+    {"rooms", 0, "N", "channels"},
+    {"members", 'n', "N", "clients in each"},
+    {"window", 'w', "N", "messages on their way at once"},
+    {"rate", 0, "N", "instead: so many messages a second"},
+    {"bytes", 0, "N", "content of a message"},
+    {"seconds", 0, "N", "how long (default 2)"},
+    {"count", 0, "N", "storm: connections; slow: messages"},
+    {"deflate", 0, NULL, "with permessage-deflate"},
+    {"pid", 0, "PID", "a process of the server, whose clock and memory are read (repeatable)"},
+    {"label", 0, "NAME", "the server's name in the result"},
+    {NULL, 0, NULL, NULL},
+};
 static const struct cli_option version_options[] = {
     {"build", 0, NULL, "what it was built with"},
     {NULL, 0, NULL, NULL},
@@ -53,6 +70,9 @@ const struct cli_verb cli_verbs[] = {
      cmd_pub},
     {"sub", "CHANNEL…", "subscribe and print what comes", sub_options, false, cmd_sub},
     {"health", "", "is the server ready? (exit code 0 or 4)", health_options, false, cmd_health},
+    {"bench", "[fanout|window|rooms|hot|echo|channels|storm|idle|slow]",
+     "put load on a server of this machine, and check and measure it", bench_options, false,
+     cmd_bench},
     {"token", "mint|check [TOKEN]", "make a token, or say what is wrong with one", token_options,
      true, cmd_token},
     {"db", "migrate [FOLDER]|backup FILE|policies|shell", "look after the database file", NULL, true,
