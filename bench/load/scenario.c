@@ -67,6 +67,10 @@ static bool connect_all(struct load *l)
             }
         load_turn(l, 100);
     }
+    for (unsigned i = 0; i < l->conns_count && l->ready + l->failed < l->conns_count; i++)
+        if (l->conns[i].state != CONN_READY)
+            fprintf(stderr, "bench: client %u waits: state %d, step %d\n", i, l->conns[i].state,
+                    l->conns[i].step);
     pass_ms(l, 300);
     return l->ready == l->conns_count;
 }
@@ -126,10 +130,7 @@ static void send_for(struct load *l, double seconds)
 static int run_traffic(struct load *l)
 {
     struct usage before, after;
-    if (!connect_all(l)) {
-        fprintf(stderr, "bench: %u of %u connected\n", l->ready, l->conns_count);
-        l->lost++;
-    }
+    l->lost += !connect_all(l);
     send_for(l, l->o.seconds > 1 ? 0.5 : l->o.seconds / 2); /* warm */
     l->deliveries = l->bytes_in = l->reads = 0;
     uint32_t ids = l->ids;
