@@ -175,6 +175,12 @@ static void say_step(struct load *l, struct conn *c)
 static void take_step(struct load *l, struct conn *c, const uint8_t *text, size_t n)
 {
     const char *until = c->dialect->steps[c->step].until;
+    if (memmem(text, n, "\"error\"", 7)) {
+        if (!l->failed)
+            fprintf(stderr, "bench: refused: %.*s\n", (int)n, (const char *)text);
+        fail(l, c);
+        return;
+    }
     if (!until || !memmem(text, n, until, strlen(until)))
         return;
     c->step++;

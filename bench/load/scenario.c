@@ -67,10 +67,9 @@ static bool connect_all(struct load *l)
             }
         load_turn(l, 100);
     }
-    for (unsigned i = 0; i < l->conns_count && l->ready + l->failed < l->conns_count; i++)
-        if (l->conns[i].state != CONN_READY)
-            fprintf(stderr, "bench: client %u waits: state %d, step %d\n", i, l->conns[i].state,
-                    l->conns[i].step);
+    if (l->ready < l->conns_count)
+        fprintf(stderr, "bench: %u of %u clients came in, %u were refused\n", l->ready,
+                l->conns_count, l->failed);
     pass_ms(l, 300);
     return l->ready == l->conns_count;
 }
@@ -130,7 +129,8 @@ static void send_for(struct load *l, double seconds)
 static int run_traffic(struct load *l)
 {
     struct usage before, after;
-    l->lost += !connect_all(l);
+    if (!connect_all(l))
+        return 1;
     send_for(l, l->o.seconds > 1 ? 0.5 : l->o.seconds / 2); /* warm */
     l->deliveries = l->bytes_in = l->reads = 0;
     uint32_t ids = l->ids;
@@ -226,7 +226,8 @@ static int run_slow(struct load *l)
     struct conn *slow = &l->conns[o->members - o->stalled];
     uint64_t got = 0, holes = 0;
     unsigned gaps = 0, cut = 0;
-    l->lost += !connect_all(l);
+    if (!connect_all(l))
+        return 1;
     send_for(l, 0.5);
     for (unsigned i = 0; i < o->stalled; i++)
         load_stall(l, &slow[i], true);
