@@ -114,11 +114,11 @@ static bool send_head(struct load *l, struct conn *c)
                           "GET %.*s HTTP/1.1\r\nHost: %s:%s\r\nAccept: text/event-stream\r\n\r\n",
                           (int)n, path, l->o.host, l->o.port);
     else if (c->dialect->places[1])
-        head_n = snprintf(head, sizeof(head), "GET %.*s HTTP/1.1\r\nHost: %s:%s\r\n%s%s%s%s%s%s\r\n",
-                          (int)n, path, l->o.host, l->o.port,
-                          c->place[0][0] ? "If-Modified-Since: " : "", c->place[0],
-                          c->place[0][0] ? "\r\n" : "", c->place[1][0] ? "If-None-Match: " : "",
-                          c->place[1], c->place[1][0] ? "\r\n" : "");
+        head_n = snprintf(
+            head, sizeof(head), "GET %.*s HTTP/1.1\r\nHost: %s:%s\r\n%s%s%s%s%s%s\r\n", (int)n,
+            path, l->o.host, l->o.port, c->place[0][0] ? "If-Modified-Since: " : "", c->place[0],
+            c->place[0][0] ? "\r\n" : "", c->place[1][0] ? "If-None-Match: " : "", c->place[1],
+            c->place[1][0] ? "\r\n" : "");
     else
         head_n = snprintf(head, sizeof(head), "GET %.*s%s%s HTTP/1.1\r\nHost: %s:%s\r\n\r\n",
                           (int)n, path, c->place[0][0] ? "&cursor=" : "&timeout=1", c->place[0],

@@ -12,10 +12,10 @@ struct preset {
     bool all_send;
 };
 static const struct preset presets[] = {
-    {"fanout", 1, 1000, 1, 0, 128, 0, false},  {"window", 1, 1000, 8, 0, 128, 0, false},
-    {"rooms", 100, 10, 50, 0, 128, 0, true},   {"hot", 1, 200, 100, 0, 128, 0, true},
-    {"echo", 100, 1, 100, 0, 128, 0, true},    {"channels", 1000, 1, 50, 0, 128, 0, true},
-    {"storm", 1, 200, 1, 0, 128, 6000, false}, {"idle", 1, 10000, 1, 0, 128, 0, false},
+    {"fanout", 1, 1000, 1, 0, 128, 0, false},   {"window", 1, 1000, 8, 0, 128, 0, false},
+    {"rooms", 100, 10, 50, 0, 128, 0, true},    {"hot", 1, 200, 100, 0, 128, 0, true},
+    {"echo", 100, 1, 100, 0, 128, 0, true},     {"channels", 1000, 1, 50, 0, 128, 0, true},
+    {"storm", 1, 200, 1, 0, 128, 6000, false},  {"idle", 1, 10000, 1, 0, 128, 0, false},
     {"slow", 1, 220, 8, 20, 1024, 4000, false}, {NULL, 0, 0, 0, 0, 0, 0, false},
 };
 

@@ -4,8 +4,7 @@
 #include "load.h"
 #include <string.h>
 
-#define NATIVE_SUBSCRIBE                                                                           \
-    "{\"type\":\"subscribe\",\"channel\":\"r%r\"}", "\"type\":\"subscribed\""
+#define NATIVE_SUBSCRIBE "{\"type\":\"subscribe\",\"channel\":\"r%r\"}", "\"type\":\"subscribed\""
 #define PHOENIX_JOIN                                                                               \
     "{\"topic\":\"realtime:r%r\",\"event\":\"phx_join\",\"payload\":{\"config\":{\"broadcast\":"   \
     "{\"self\":true,\"ack\":false},\"presence\":{\"key\":\"\"},\"private\":false}},"               \

@@ -60,9 +60,9 @@ struct conn {
     uint32_t room, member;
     uint8_t *stash, *out;
     uint32_t stash_n, stash_capacity, out_n;
-    uint32_t *next;   /* of each sender in the room: the number that must come */
+    uint32_t *next; /* of each sender in the room: the number that must come */
     uint32_t got, holes, gaps;
-    uint64_t digest;  /* of the order in which the room's messages came */
+    uint64_t digest; /* of the order in which the room's messages came */
     char place[2][160];
 };
 
@@ -86,7 +86,7 @@ struct load {
     uint64_t deliveries, bytes_in, reads, lost, repeated, displaced, strange;
     uint64_t last_in_us;
     uint32_t latency[4096];
-    bool counts;                         /* latencies are kept */
+    bool counts;                                    /* latencies are kept */
     void (*on_ready)(struct load *, struct conn *); /* may be NULL */
     uint8_t *buffer;
     char filler[65536];

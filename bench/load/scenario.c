@@ -19,8 +19,9 @@ static unsigned conns_wanted(const struct load_options *o)
 /* Words that compress like JSON text does. */
 static void fill(struct load *l)
 {
-    static const char *const words[] = {"name", "status", "created", "user", "price", "quantity",
-                                        "title", "channel", "updated", "position", "active"};
+    static const char *const words[] = {"name",    "status",   "created", "user",
+                                        "price",   "quantity", "title",   "channel",
+                                        "updated", "position", "active"};
     uint32_t seed = 1;
     size_t n = 0;
     while (n + 32 < sizeof(l->filler)) {
@@ -144,11 +145,11 @@ static int run_traffic(struct load *l)
     begin_line(l);
     printf(",\"messages\":%u,\"deliveries\":%.0f,\"per_second\":%.0f", l->ids - ids, n,
            per(n * 1e6, (double)(l->last_in_us - begun_us)));
-    printf(",\"cpu_us\":%.4f,\"softirq_us\":%.4f,\"user_share\":%.3f",
-           per((double)(after.cpu_ns - before.cpu_ns) / 1000, n),
-           per((double)(after.softirq_ns - before.softirq_ns) / 1000, n),
-           per((double)(after.user_ticks - before.user_ticks),
-               (double)(after.ticks - before.ticks)));
+    printf(
+        ",\"cpu_us\":%.4f,\"softirq_us\":%.4f,\"user_share\":%.3f",
+        per((double)(after.cpu_ns - before.cpu_ns) / 1000, n),
+        per((double)(after.softirq_ns - before.softirq_ns) / 1000, n),
+        per((double)(after.user_ticks - before.user_ticks), (double)(after.ticks - before.ticks)));
     printf(",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"reads_each\":%.3f,\"bytes_each\":%.1f",
            load_latency_ms(l, 0.5), load_latency_ms(l, 0.99), per((double)l->reads, n),
            per((double)l->bytes_in, n));
@@ -270,8 +271,7 @@ int load_run(struct load *l)
     fill(l);
     prepare(l);
     if (!load_need_files(l->conns_count)) {
-        fprintf(stderr, "bench: %u connections need more descriptors: ulimit -n\n",
-                l->conns_count);
+        fprintf(stderr, "bench: %u connections need more descriptors: ulimit -n\n", l->conns_count);
         return 1;
     }
     if (strcmp(l->o.scenario, "storm") == 0)
