@@ -592,7 +592,7 @@ bool engineio_park(struct engineio *e, void *poll)
     } else if (e->queue.bytes) {
         answer_poll(e, STR_NONE);
         socketio_on_drained(e);
-    } else if (e->state == EIO_PROBING) {
+    } else if (e->state == EIO_PROBING && e->has_probed) {
         release_poll(e, STR("6")); /* come back by the WebSocket */
     }
     return true;
@@ -638,6 +638,7 @@ int engineio_probe(struct engineio *e, struct outlet *ws, bool is_deflate)
     if (e->state != EIO_POLLING)
         return E_CONFLICT;
     e->state = EIO_PROBING;
+    e->has_probed = false;
     e->ws = ws;
     e->is_deflate = is_deflate;
     e->until_ms = loop_now_ms(e->loop) + engineio_config_of(e->loop)->upgrade_timeout_ms;
@@ -665,6 +666,7 @@ static void upgrade(struct engineio *e)
 static void on_probe_message(struct engineio *e, struct str payload, bool is_binary)
 {
     if (!is_binary && str_is(payload, "2probe")) {
+        e->has_probed = true;
         e->ws->ops->send(e->ws, STR("3probe"), false);
         if (e->poll && !e->queue.bytes)
             release_poll(e, STR("6"));

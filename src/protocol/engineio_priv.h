@@ -55,7 +55,7 @@ struct engineio {
     uint64_t sent_sequence; /* hub's number when the last poll was answered */
     int auth_err;
     uint8_t state;
-    bool awaits_pong, is_extended, b64, is_deflate, is_registered, has_joined;
+    bool awaits_pong, is_extended, b64, is_deflate, is_registered, has_joined, has_probed;
     char sid[21];
 };
 

@@ -8,7 +8,7 @@
 #include "tidewire.h"
 #include <unistd.h>
 
-/* ---- text ------------------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------------------------- */
 
 const char *embed_text(struct buf *b)
 {
@@ -31,7 +31,7 @@ void tw_free(void *text)
     mem_free(text);
 }
 
-/* ---- steps ------------------------------------------------------------------------------ */
+/* ---- steps -------------------------------------------------------------------------------- */
 
 tw_config *tw_config_new(void)
 {
@@ -112,7 +112,7 @@ int tw_config_develop(tw_config *c)
     return add_step(c, EMBED_DEVELOP, NULL, NULL);
 }
 
-/* ---- checking --------------------------------------------------------------------------- */
+/* ---- checking ----------------------------------------------------------------------------- */
 
 static void keyring_fault(struct config_draft *d, struct buf *why)
 {
@@ -203,7 +203,7 @@ const char *tw_config_file(const tw_config *c)
     return config_draft_file(c->draft);
 }
 
-/* ---- telling ---------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------------------------ */
 
 bool tw_config_knows(const char *name, bool *is_bool)
 {

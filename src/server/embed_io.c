@@ -10,7 +10,7 @@
 
 enum { SID_SIZE = 21, ACK_SIZE = SOCKETIO_ACK_MAX + 1 };
 
-/* ---- namespaces ------------------------------------------------------------------------------ */
+/* ---- namespaces --------------------------------------------------------------------------- */
 
 static struct tw_io *find_io(const struct tw_server *s, struct str nsp)
 {
@@ -84,8 +84,7 @@ void embed_io_free(struct tw_server *s)
     }
 }
 
-/* ---- middlewares ------------------------------------------------------------------------------
- */
+/* ---- middlewares -------------------------------------------------------------------------- */
 
 struct tw_next {
     struct mail mail;
@@ -158,8 +157,7 @@ static void on_middleware(void *arg, struct socketio_socket *s, uint64_t number)
     run_middleware(n);
 }
 
-/* ---- events
- * -------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------- */
 
 struct tw_io_event {
     struct loop *loop;
@@ -300,8 +298,7 @@ bool tw_io_event_bytes(const tw_io_event *e, size_t i, tw_bytes *out)
     return true;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------- */
 
 static bool serves(void *arg, struct str nsp)
 {

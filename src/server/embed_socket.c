@@ -7,8 +7,7 @@
 #include "wire/http1.h"
 #include <stdarg.h>
 
-/* ---- text out ----------------------------------------------------------------------------------
- */
+/* ---- text out ----------------------------------------------------------------------------- */
 
 const char *embed_say(struct loop *l, struct str text)
 {
@@ -78,8 +77,7 @@ bool tw_socket_is_recovered(tw_socket *socket)
     return socketio_is_recovered(embed_socket(socket));
 }
 
-/* ---- what hangs on it
- * ----------------------------------------------------------------------------- */
+/* ---- what hangs on it --------------------------------------------------------------------- */
 
 struct embed_timer {
     struct list link;
@@ -177,8 +175,7 @@ void tw_socket_cancel(tw_socket *socket, uint64_t timer)
     }
 }
 
-/* ---- rooms
- * ------------------------------------------------------------------------------------------ */
+/* ---- rooms -------------------------------------------------------------------------------- */
 
 bool tw_socket_join(tw_socket *socket, const char *room)
 {
@@ -218,8 +215,7 @@ void tw_socket_disconnect(tw_socket *socket, bool close)
     socketio_disconnect(embed_socket(socket), close);
 }
 
-/* ---- arguments
- * ------------------------------------------------------------------------------------------ */
+/* ---- arguments ---------------------------------------------------------------------------- */
 
 int embed_content(struct arena *a, const char *args, const tw_bytes *bytes, size_t count,
                   struct socketio_content *out)
@@ -246,9 +242,7 @@ static tw_io_message simple(const char *event, const char *args)
     return (tw_io_message){.size = sizeof(tw_io_message), .event = event, .args = args};
 }
 
-/* ---- to one
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- to one ------------------------------------------------------------------------------- */
 
 int tw_socket_send(tw_socket *socket, const tw_io_message *message)
 {
@@ -295,9 +289,7 @@ int tw_socket_ask(tw_socket *socket, const tw_io_message *message, uint64_t time
     return err;
 }
 
-/* ---- to many
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- to many ------------------------------------------------------------------------------ */
 
 static bool add_names(struct buf *out, const char *const *names, size_t count)
 {

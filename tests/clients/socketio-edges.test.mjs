@@ -1,0 +1,719 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine.IO and Socket.IO byte by byte: what the reference does in edge cases, row by row, and
+// where we differ on purpose (docs/protocols/socketio.md, "Differences").
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { BIN, serve, serveAll, until, within } from './lib/server.mjs';
+import { Queue } from './lib/wait.mjs';
+
+const RS = '\x1e';
+const echo = path.join(path.dirname(fs.realpathSync(BIN)), 'examples/echo');
+const config = {
+  socketio: {
+    ping_interval_ms: '30s', upgrade_timeout_ms: '1s', cookie: 'io', max_http_buffer_size: 20000,
+  },
+  http: { origins: ['https://app.example.com', 'http://*.test'] },
+};
+const server = serveAll({ before, after }, { bin: echo, config });
+const agent = new http.Agent({ keepAlive: true, maxSockets: 100 });
+after(() => agent.destroy());
+
+// One request; { status, headers, body } or an abort function.
+function ask(query, { method = 'GET', body, headers = {}, s = server, base = '/socket.io/' } = {}) {
+  const request = http.request({ host: '127.0.0.1', port: s.port, path: `${base}?${query}`, method, headers, agent });
+  const answer = new Promise((resolve, reject) => {
+    request.on('error', reject);
+    request.on('response', (res) => {
+      const chunks = [];
+      res.on('data', (d) => chunks.push(d));
+      res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, body: Buffer.concat(chunks).toString() }));
+    });
+  });
+  const result = within(answer, `${method} ${query}`);
+  result.catch(() => {}); // an aborted one is nobody's
+  request.end(body);
+  return Object.assign(result, { abort: () => request.destroy() });
+}
+
+class Poller {
+  static async open(s = server, join = true) {
+    const { body } = await ask('EIO=4&transport=polling', { s });
+    const p = new Poller();
+    p.s = s;
+    p.sid = JSON.parse(body.slice(1)).sid;
+    p.q = `EIO=4&transport=polling&sid=${p.sid}`;
+    if (join) {
+      assert.equal((await p.post('40')).body, 'ok');
+      assert.match(await p.get(), /^40\{"sid":"[\w-]{20}","pid":"[\w-]+"\}/);
+    }
+    return p;
+  }
+
+  ask(options) {
+    return ask(this.q, { s: this.s, ...options });
+  }
+
+  async get() {
+    const { status, body } = await this.ask();
+    return status === 200 ? body : status;
+  }
+
+  post(body, headers = { 'content-type': 'text/plain' }) {
+    return this.ask({ method: 'POST', body, headers });
+  }
+
+  async isGone() {
+    return (await this.ask()).body === '{"code":1,"message":"Session ID unknown"}';
+  }
+}
+
+class Ws {
+  static async open(query = 'EIO=4&transport=websocket', { s = server, headers, protocols } = {}) {
+    const w = new Ws();
+    w.queue = new Queue();
+    w.ws = new WebSocket(`ws://127.0.0.1:${s.port}/socket.io/?${query}`, protocols, { headers });
+    w.closed = new Promise((resolve) => { w.ws.on('close', (code) => { resolve(code); w.queue.finish(new Error(`closed ${code}`)); }); });
+    w.ws.on('message', (data, binary) => w.queue.push(binary ? data : data.toString()));
+    w.ws.on('error', () => {});
+    await within(new Promise((resolve, reject) => {
+      w.ws.on('open', resolve);
+      w.ws.on('unexpected-response', (_, res) => {
+        let body = '';
+        res.on('data', (d) => { body += d; });
+        res.on('end', () => reject(Object.assign(new Error('refused'), { status: res.statusCode, body, headers: res.headers })));
+      });
+    }), 'the WebSocket');
+    return w;
+  }
+
+  static async joined(options) {
+    const w = await Ws.open(undefined, options);
+    assert.match(await w.next(), /^0\{/);
+    w.send('40');
+    assert.match(await w.next(), /^40\{/);
+    assert.match(await w.next(), /^42\["auth","welcome","~1"\]$/);
+    return w;
+  }
+
+  send(...all) {
+    all.forEach((one) => this.ws.send(one));
+  }
+
+  next(ms) {
+    return this.queue.next('a message', ms);
+  }
+
+  async isAlive() {
+    this.send('429999["who"]');
+    const answer = await this.queue.find((m) => typeof m === 'string' && m.startsWith('439999'));
+    return answer.includes('"id"');
+  }
+
+  close() {
+    this.ws.terminate();
+  }
+}
+
+describe('HTTP', () => {
+  test('the handshake: keys in order, headers, cookie', async () => {
+    const a = await ask('EIO=4&transport=polling');
+    assert.equal(a.status, 200);
+    assert.match(a.body, /^0\{"sid":"[\w-]{20}","upgrades":\["websocket"\],"pingInterval":30000,"pingTimeout":20000,"maxPayload":20000\}$/);
+    assert.equal(a.headers['content-type'], 'text/plain; charset=UTF-8');
+    assert.equal(a.headers['cache-control'], 'no-store');
+    const { sid } = JSON.parse(a.body.slice(1));
+    assert.deepEqual(a.headers['set-cookie'], [`io=${sid}; Path=/; HttpOnly; SameSite=Lax`]);
+    assert.equal((await ask('EIO=4&transport=polling', { base: '/socket.io/extra' })).status, 200);
+    assert.equal((await ask('EIO=4&transport=polling', { base: '/socket.iox/' })).status, 404);
+    assert.equal((await ask('EIO=4&transport=foo&transport=polling')).status, 200);
+    assert.equal((await ask('EIO=4&transport=polling&sid=')).status, 200);
+  });
+
+  const errors = [
+    ['EIO=4', 0, 'Transport unknown'],
+    ['EIO=4&transport=foo', 0, 'Transport unknown'],
+    ['EIO=4&transport=__proto__', 0, 'Transport unknown'],
+    ['EIO=4&transport=webtransport', 0, 'Transport unknown'],
+    ['transport=polling', 5, 'Unsupported protocol version'],
+    ['EIO=3&transport=polling', 5, 'Unsupported protocol version'],
+    ['EIO=abc&transport=polling', 5, 'Unsupported protocol version'],
+    ['EIO=4&transport=polling&sid=nope', 1, 'Session ID unknown'],
+    ['EIO=4&transport=websocket', 3, 'Bad request'],
+  ];
+  for (const [query, code, message] of errors)
+    test(`${query}: code ${code}`, async () => {
+      const a = await ask(query);
+      assert.equal(a.status, 400);
+      assert.deepEqual(JSON.parse(a.body), { code, message });
+      assert.match(a.headers['content-type'], /^application\/json/);
+    });
+
+  test('methods without a sid: code 2; with one the connection lives', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE']) {
+      const a = await ask('EIO=4&transport=polling', { method });
+      assert.deepEqual([a.status, JSON.parse(a.body).code], [400, 2], method);
+    }
+    const p = await Poller.open();
+    for (const method of ['PUT', 'DELETE', 'HEAD']) assert.equal((await p.ask({ method })).status, 400);
+    assert.equal((await p.post('3')).body, 'ok');
+  });
+
+  test('a sid with another transport or version: code 3', async () => {
+    const p = await Poller.open();
+    assert.equal(JSON.parse((await ask(`EIO=4&transport=websocket&sid=${p.sid}`)).body).code, 3);
+    assert.equal(JSON.parse((await ask(`EIO=3&transport=polling&sid=${p.sid}`)).body).code, 3);
+  });
+
+  test('posts: the answer, types of content, chunks', async () => {
+    const p = await Poller.open();
+    const a = await p.post('421["who"]');
+    assert.deepEqual([a.status, a.body, a.headers['content-type'], a.headers['cache-control']],
+      [200, 'ok', 'text/html', 'no-store']);
+    assert.match(await p.get(), /431\[\{"id"/);
+    assert.equal((await p.post('3', { 'content-type': 'application/x-www-form-urlencoded' })).body, 'ok');
+    assert.equal((await p.post('3', { 'transfer-encoding': 'chunked' })).body, 'ok');
+    for (const ignored of ['0', '5', '6', '3']) assert.equal((await p.post(ignored)).body, 'ok');
+    assert.equal((await p.post('3', { 'content-type': 'application/octet-stream' })).status, 400);
+    assert.ok(await p.isGone());
+  });
+
+  for (const [what, body] of [['nothing', ''], ['no packet', 'abc'], ['a client ping', '2'],
+    ['a separator at the end', `3${RS}`]])
+    test(`a post with ${what} is answered and ends the connection`, async () => {
+      const p = await Poller.open();
+      assert.equal((await p.post(body)).body, 'ok');
+      assert.equal(await p.get(), `6${RS}1`);
+      assert.ok(await p.isGone());
+    });
+
+  test('packets before a bad one are handled', async () => {
+    const p = await Poller.open();
+    await p.post(`427["who"]${RS}xyz${RS}428["who"]`);
+    const got = await p.get();
+    assert.match(got, /437\[/);
+    assert.doesNotMatch(got, /438\[/);
+    assert.equal(await p.get(), `6${RS}1`);
+  });
+
+  test('two polls at once: the first gets 1, the second 400, the connection is gone', async () => {
+    const p = await Poller.open();
+    const first = p.get();
+    await p.post('3');
+    assert.equal((await p.ask()).status, 400);
+    assert.equal(await first, '1');
+    assert.ok(await p.isGone());
+  });
+
+  test('goodbye by post: a poll that waits gets a noop', async () => {
+    const p = await Poller.open();
+    const first = p.get();
+    await p.post('3');
+    assert.equal((await p.post(`1${RS}421["who"]`)).body, 'ok');
+    assert.equal(await first, '6');
+    assert.ok(await p.isGone());
+  });
+
+  test('a poll that its client gave up ends the connection', async () => {
+    const p = await Poller.open();
+    const first = p.ask();
+    await p.post('3');
+    first.abort();
+    await until(() => p.ask({ method: 'POST', body: '3' }).then((a) => a.status === 400), 'the end');
+  });
+
+  test('a body over the limit: 413, the connection lives; at the limit it is taken', async () => {
+    const p = await Poller.open();
+    assert.equal((await p.post(`4${'x'.repeat(20000)}`)).status, 413);
+    const text = `421["message-with-ack","${'x'.repeat(20000 - 26)}"]`;
+    assert.equal(text.length, 20000);
+    assert.equal((await p.post(text)).body, 'ok');
+    assert.match(await p.get(), /^431\["xxx/);
+  });
+
+  test('an attachment may come in a later post; base64 is read leniently', async () => {
+    const p = await Poller.open();
+    await p.post('451-["message",{"_placeholder":true,"num":0}]');
+    await p.post('bAQ!ID');
+    assert.equal(await p.get(), `451-["message-back",{"_placeholder":true,"num":0},"~2"]${RS}bAQID`);
+  });
+
+  test('after the namespace is left a packet for it is a violation: 6 and 1 on the next poll', async () => {
+    const p = await Poller.open();
+    assert.equal((await p.post(`41${RS}42["who"]`)).body, 'ok');
+    assert.equal(await p.get(), `6${RS}1`);
+    assert.ok(await p.isGone());
+  });
+
+  test('disconnect(true): 41, then 6 and 1', async () => {
+    const p = await Poller.open();
+    await p.post('42["bye",true]');
+    assert.equal(await p.get(), '41');
+    assert.equal(await p.get(), `6${RS}1`);
+  });
+
+  test('JSONP still stands in EIO 4', async () => {
+    const a = await ask('EIO=4&transport=polling&j=0');
+    assert.match(a.body, /^___eio\[0\]\("0\{\\"sid\\":/);
+    const sid = a.body.match(/\\"sid\\":\\"([\w-]+)\\"/)[1];
+    const q = `EIO=4&transport=polling&j=1&sid=${sid}`;
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    await ask(q, { method: 'POST', body: `d=${encodeURIComponent('40')}`, headers });
+    assert.match((await ask(q)).body, /^___eio\[1\]\("40\{/);
+  });
+
+  test('compression from 1 KiB on, for those who take gzip', async () => {
+    const p = await Poller.open();
+    const big = 'y'.repeat(3000);
+    await p.post(`421["message-with-ack","${big}"]`);
+    const zipped = await p.ask({ headers: { 'accept-encoding': 'gzip, deflate, br' } });
+    assert.equal(zipped.headers['content-encoding'], 'gzip');
+    await p.post(`422["message-with-ack","${big}"]`);
+    const plain = await p.ask({ headers: { 'accept-encoding': 'br' } });
+    assert.equal(plain.headers['content-encoding'], undefined);
+    assert.match(plain.body, /^432\["yyy/);
+  });
+
+  test('old browsers get X-XSS-Protection', async () => {
+    const a = await ask('EIO=4&transport=polling', { headers: { 'user-agent': 'x ;MSIE 9' } });
+    assert.equal(a.headers['x-xss-protection'], '0');
+  });
+
+  test('CORS: a listed origin with credentials, also on errors; others are refused', async () => {
+    const good = { origin: 'https://app.example.com' };
+    for (const q of ['EIO=4&transport=polling', 'EIO=4&transport=foo']) {
+      const a = await ask(q, { headers: good });
+      assert.equal(a.headers['access-control-allow-origin'], good.origin);
+      assert.equal(a.headers['access-control-allow-credentials'], 'true');
+      assert.match(a.headers.vary, /Origin/);
+    }
+    const pattern = await ask('EIO=4&transport=polling', { headers: { origin: 'http://a.test' } });
+    assert.equal(pattern.headers['access-control-allow-origin'], 'http://a.test');
+    const preflight = await ask('EIO=4&transport=polling', {
+      method: 'OPTIONS',
+      headers: { ...good, 'access-control-request-method': 'POST', 'access-control-request-headers': 'x-one' },
+    });
+    assert.equal(preflight.status, 204);
+    assert.match(preflight.headers['access-control-allow-methods'], /POST/);
+    assert.equal(preflight.headers['access-control-allow-headers'], 'x-one');
+    const evil = await ask('EIO=4&transport=polling', { headers: { origin: 'https://evil.example' } });
+    assert.equal(evil.status, 403);
+    assert.deepEqual(JSON.parse(evil.body), { code: 4, message: 'Origin not allowed' });
+    await assert.rejects(Ws.open(undefined, { headers: { origin: 'https://evil.example' } }),
+      (e) => e.status === 400 && e.body === 'Origin not allowed');
+  });
+});
+
+describe('WebSocket', () => {
+  test('the handshake: no upgrades, the first subprotocol, no extension', async () => {
+    const w = await Ws.open(undefined, { protocols: ['foo', 'bar'] });
+    assert.match(await w.next(), /^0\{"sid":"[\w-]{20}","upgrades":\[\],"pingInterval"/);
+    assert.equal(w.ws.protocol, 'foo');
+    assert.equal(w.ws.extensions, '');
+    w.close();
+  });
+
+  for (const [query, text] of [['EIO=4&transport=foo', 'Transport unknown'],
+    ['EIO=4&transport=websocket&sid=nope', 'Session ID unknown'],
+    ['EIO=3&transport=websocket', 'Unsupported protocol version'],
+    ['EIO=4&transport=polling', 'Bad request']])
+    test(`${query}: 400 ${text}`, async () => {
+      await assert.rejects(Ws.open(query), (e) => e.status === 400 && e.body === text && /text\/html/.test(e.headers['content-type']));
+    });
+
+  const closes = [
+    ['CONNECT twice', '40'],
+    ['for a namespace that is not connected', '42/custom,["x"]'],
+    ['DISCONNECT of such a one', '41/custom,'],
+    ['auth that is no object', '40/custom,[1]'],
+    ['auth that is text', '40/custom,"x"'],
+    ['auth that is null', '40/custom,null'],
+    ['auth that is broken', '40/custom,{bad'],
+    ['DISCONNECT with a payload', '41["x"]'],
+    ['CONNECT_ERROR', '44{"message":"x"}'],
+    ['a reserved name', '42["disconnect"]'],
+    ['no name', '42[]'],
+    ['no array', '42{}'],
+    ['null for a name', '42[null]'],
+    ['an object for a name', '42[{"a":1}]'],
+    ['an ack that is no array', '431{}'],
+    ['an unknown type', '47["x"]'],
+    ['an empty packet', '4'],
+    ['letters', '4abc'],
+    ['an unknown Engine.IO type', '8'],
+    ['nothing', ''],
+    ['a client ping', '2'],
+    ['a late probe', '2probe'],
+    ['bytes that nobody waits for', 'bAQI='],
+    ['a frame of bytes that nobody waits for', Buffer.from([1, 2])],
+    ['no attachments', '450-["x"]'],
+    ['attachments without a number', '45-["x"]'],
+    ['a binary event without', '451["x"]'],
+    ['half an attachment', '451.5-["x"]'],
+    ['eleven attachments', '4511-["x"]'],
+    ['trailing garbage', '42["x"]x'],
+    ['a namespace without its comma', '42/custom["echo"]'],
+    ['a placeholder for what does not come', '451-["x",{"_placeholder":true,"num":5}]'],
+    ['a placeholder that is text', '451-["x",{"_placeholder":true,"num":"0"}]'],
+    ['exponents in a number (differs)', '451e0-["x"]'],
+  ];
+  for (const [what, packet] of closes)
+    test(`${what}: closed, without a code`, async () => {
+      const w = await Ws.joined();
+      w.send(packet);
+      assert.equal(await within(w.closed, 'the close'), 1005);
+    });
+
+  test('1 closes at once', async () => {
+    const w = await Ws.joined();
+    w.send('1');
+    assert.equal(await within(w.closed, 'the close'), 1005);
+  });
+
+  test('before CONNECT nothing else may come', async () => {
+    for (const packet of ['42["x"]', '41']) {
+      const w = await Ws.open();
+      w.send(packet);
+      assert.equal(await within(w.closed, 'the close'), 1005);
+    }
+  });
+
+  test('what is tolerated', async () => {
+    const w = await Ws.joined();
+    w.send('5', '6', '0{}', '3', '42', '421', '42[7]', '4399["x"]', '431', '42["error"]', '42["connection"]',
+      '42["nobody-listens"]', '42/,["message",1]');
+    assert.equal(await w.next(), '42["message-back",1,"~2"]');
+    w.send('42 ["message-with-ack",1]');
+    assert.equal(await w.next(), '430[1]');
+    w.send('42007["message-with-ack",1]');
+    assert.equal(await w.next(), '437[1]');
+    w.send('42100000000000000000000["message-with-ack",1]');
+    assert.equal(await w.next(), '43100000000000000000000[1]');
+    w.send('42["message",1e3,{"a":1,"a":2}]  ');
+    assert.equal(await w.next(), '42["message-back",1e3,{"a":1,"a":2},"~3"]');
+    w.close();
+  });
+
+  test('bytes: frames or base64 in, frames out; a pong may stand between; too many end it', async () => {
+    const w = await Ws.joined();
+    w.send('451-["message",{"_placeholder":true,"num":0}]', '3', Buffer.from([1, 2, 3]));
+    assert.equal(await w.next(), '451-["message-back",{"_placeholder":true,"num":0},"~2"]');
+    assert.deepEqual(await w.next(), Buffer.from([1, 2, 3]));
+    w.send('451-["message-with-ack",{"_placeholder":true,"num":0}]', 'bAQI=');
+    await w.next();
+    await w.next();
+    w.send('451-["message",1]', Buffer.from([9]));
+    assert.equal(await w.next(), '42["message-back",1,"~4"]');
+    w.send('451-["message",{"_placeholder":true,"num":0}]', Buffer.from([1]), Buffer.from([2]));
+    assert.match(await w.next(), /^451-/);
+    await w.next();
+    assert.equal(await within(w.closed, 'the close'), 1005);
+  });
+
+  test('text while attachments are pending: closed', async () => {
+    const w = await Ws.joined();
+    w.send('451-["message",{"_placeholder":true,"num":0}]', '42["who"]');
+    assert.equal(await within(w.closed, 'the close'), 1005);
+  });
+
+  test('b64: bytes as text', async () => {
+    const w = await Ws.open('EIO=4&transport=websocket&b64=1');
+    await w.next();
+    w.send('40');
+    await w.next();
+    await w.next();
+    w.send('451-["message",{"_placeholder":true,"num":0}]', 'bAQI=');
+    assert.match(await w.next(), /^451-/);
+    assert.equal(await w.next(), 'bAQI=');
+    w.close();
+  });
+
+  test('a message over the limit: 1009', async () => {
+    const w = await Ws.joined();
+    w.send(`4${'x'.repeat(20000)}`);
+    assert.equal(await within(w.closed, 'the close'), 1009);
+  });
+
+  test('namespaces: unknown ones are named in the refusal and harm nothing', async () => {
+    const w = await Ws.joined();
+    w.send('40/random');
+    assert.equal(await w.next(), '44/random,{"message":"Invalid namespace"}');
+    w.send('40/other?token=1,{"a":1}');
+    assert.equal(await w.next(), '44/other?token=1,{"message":"Invalid namespace"}');
+    w.send('40/dyn-101,');
+    assert.match(await w.next(), /^40\/dyn-101,\{"sid"/);
+    assert.match(await w.next(), /^42\/dyn-101,\["auth","welcome","~1"\]$/);
+    w.send('40/auth,{}');
+    assert.equal(await w.next(), '44/auth,{"message":"not authorized","data":{"code":"E1","n":2}}');
+    w.send('40/auth,{"secret":"open sesame"}');
+    assert.match(await w.next(), /^40\/auth,\{"sid"/);
+    await w.next();
+    w.send('41/dyn-101,');
+    assert.ok(await w.isAlive());
+    w.send('40/dyn-101,');
+    assert.match(await w.next(), /^40\/dyn-101,\{"sid"/);
+    w.close();
+  });
+
+  test('an unfinished middleware: a second CONNECT, and an event, break the rules (differs)', async () => {
+    for (const more of ['40/slow,', '42/slow,["x"]']) {
+      const w = await Ws.joined();
+      w.send('40/slow,', more);
+      const code = await within(Promise.race([w.closed, w.next().then((m) => (/^40\/slow/.test(m) ? w.closed : m))]), 'the close');
+      if (more === '40/slow,') assert.equal(code, 1005);
+      w.close();
+    }
+  });
+
+  test('disconnect(true) with two namespaces: 41 for each, then the close', async () => {
+    const w = await Ws.joined();
+    w.send('40/custom,');
+    await w.next();
+    await w.next();
+    w.send('42["bye",true]');
+    assert.deepEqual([await w.next(), await w.next()], ['41', '41/custom,']);
+    assert.equal(await within(w.closed, 'the close'), 1005);
+  });
+});
+
+describe('upgrade', () => {
+  const probe = (p) => Ws.open(`EIO=4&transport=websocket&sid=${p.sid}`);
+
+  test('probe, noop, upgrade; then polls are refused and a second WebSocket is closed', async () => {
+    const p = await Poller.open();
+    const parked = p.get();
+    const w = await probe(p);
+    w.send('2probe');
+    assert.equal(await w.next(), '3probe');
+    assert.equal(await parked, '6');
+    w.send('5', '421["who"]');
+    assert.match(await w.next(), /^431\[/);
+    assert.equal(JSON.parse((await p.ask()).body).code, 3);
+    const second = await probe(p);
+    assert.equal(await within(second.closed, 'the close'), 1005);
+    assert.ok(await w.isAlive());
+    w.close();
+  });
+
+  test('all in one piece: 2probe, 5 and an event', async () => {
+    const p = await Poller.open();
+    const w = await probe(p);
+    w.send('2probe', '5', '421["who"]');
+    assert.equal(await w.next(), '3probe');
+    assert.match(await w.next(), /^431\[/);
+    w.close();
+  });
+
+  test('polls during the probe are answered with a noop until 5', async () => {
+    const p = await Poller.open();
+    const w = await probe(p);
+    w.send('2probe');
+    await w.next();
+    assert.deepEqual([await p.get(), await p.get()], ['6', '6']);
+    await p.post('421["who"]');
+    w.send('5');
+    assert.match(await w.next(), /^431\[/);
+    w.close();
+  });
+
+  test('an answer during the probe leaves by the poll that waits', async () => {
+    const p = await Poller.open();
+    const w = await probe(p);
+    const parked = p.get();
+    await p.post('421["who"]');
+    assert.match(await parked, /^431\[/);
+    w.close();
+  });
+
+  test('5 without a probe is accepted; a poll that waits gets 1', async () => {
+    const p = await Poller.open();
+    const parked = p.get();
+    const w = await probe(p);
+    w.send('5');
+    assert.equal(await parked, '1');
+    assert.ok(await w.isAlive());
+    w.close();
+  });
+
+  test('nonsense, silence or loss of the probe: only that WebSocket goes', async () => {
+    const p = await Poller.open();
+    for (const word of ['4hello', '2', null]) {
+      const w = await probe(p);
+      if (word) w.send(word);
+      assert.equal(await within(w.closed, 'the close'), 1005, word);
+    }
+    const lost = await probe(p);
+    lost.send('2probe');
+    await lost.next();
+    lost.close();
+    const w = await until(() => probe(p).then((x) => new Promise((resolve) => {
+      x.send('2probe');
+      x.next().then(() => resolve(x), () => resolve(null));
+    })), 'another probe');
+    w.send('5');
+    assert.ok(await w.isAlive());
+    w.close();
+  });
+
+  test('a second WebSocket while probing is closed, the first goes on', async () => {
+    const p = await Poller.open();
+    const w = await probe(p);
+    const second = await probe(p);
+    assert.equal(await within(second.closed, 'the close'), 1005);
+    w.send('2probe', '5');
+    await w.next();
+    assert.ok(await w.isAlive());
+    w.close();
+  });
+
+  test('goodbye while probing: noop for the poll, the WebSocket is closed', async () => {
+    const p = await Poller.open();
+    const parked = p.get();
+    const w = await probe(p);
+    await p.post('1');
+    assert.equal(await parked, '6');
+    assert.equal(await within(w.closed, 'the close'), 1005);
+  });
+});
+
+describe('time', () => {
+  const quick = { socketio: { ping_interval_ms: '300ms', ping_timeout_ms: '200ms', connect_timeout_ms: '1s' } };
+
+  test('pings, the pong that does not come, one extension, an unsolicited pong', async (t) => {
+    const s = await serve(t, { bin: echo, config: quick });
+    const w = await Ws.joined({ s });
+    let began = performance.now();
+    assert.equal(await w.next(), '2');
+    const ping = performance.now() - began;
+    assert.ok(ping >= 270, `ping after ${ping} ms`);
+    await within(w.closed, 'the close');
+    assert.ok(performance.now() - began - ping >= 190);
+
+    const x = await Ws.joined({ s });
+    began = performance.now();
+    await x.next();
+    x.send('42["nobody-listens"]', '42["nobody-listens"]');
+    await within(x.closed, 'the close');
+    assert.ok(performance.now() - began >= 490, 'extended once');
+  });
+
+  test('a ping that nobody answers ends a poll with 1; without CONNECT it ends, too', async (t) => {
+    const s = await serve(t, { bin: echo, config: quick });
+    const p = await Poller.open(s, false);
+    assert.equal(await p.get(), '2');
+    assert.equal(await p.get(), '1');
+    assert.ok(await p.isGone());
+    const w = await Ws.open(undefined, { s });
+    await w.next();
+    const pongs = (async () => { for (;;) if ((await w.next()) === '2') w.send('3'); })().catch(() => {});
+    assert.equal(await within(w.closed, 'the close'), 1005);
+    await pongs;
+  });
+});
+
+describe('recovery', () => {
+  const again = async (auth) => {
+    const w = await Ws.open();
+    await w.next();
+    w.send(`40${JSON.stringify(auth)}`);
+    return w;
+  };
+
+  const begin = async () => {
+    const w = await Ws.open();
+    await w.next();
+    w.send('40');
+    const { sid, pid } = JSON.parse((await w.next()).slice(2));
+    await w.next();
+    return { w, sid, pid };
+  };
+
+  test('missed events come before the CONNECT reply, with the same sid and pid', async () => {
+    const { w, sid, pid } = await begin();
+    w.send('421["join","edge-room"]');
+    assert.equal(await w.next(), '431[true]');
+    await server.publish({ channel: 'edge-room', event: 'one', content: 1 });
+    const offset = JSON.parse((await w.next()).slice(2))[2];
+    w.close();
+    await server.publish({ channel: 'edge-room', event: 'two', content: { b: 2 } });
+    await server.publish({ channel: 'edge-other', event: 'not-mine', content: 0 });
+    const x = await again({ pid, offset });
+    assert.match(await x.next(), /^42\["two",\{"b":2\},"[\w]+-\d+"\]$/);
+    assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
+    x.close();
+  });
+
+  test('a half-open old connection is taken over; never two of one pid', async () => {
+    const { w, sid, pid } = await begin();
+    const x = await again({ pid, offset: '~1' });
+    assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
+    assert.equal(await within(w.closed, 'the old one is closed'), 1005);
+    x.close();
+  });
+
+  test('an unknown pid, a wrong offset, another user: a fresh socket', async () => {
+    const { w, sid, pid } = await begin();
+    w.close();
+    for (const auth of [{ pid: 'x'.repeat(26), offset: '~1' }, { pid, offset: 'nonsense' }, { pid, offset: '~99' },
+      { pid, offset: '~1', token: server.mint({ sub: 'somebody' }) }]) {
+      const x = await again(auth);
+      const reply = JSON.parse((await x.next()).slice(2));
+      assert.notEqual(reply.sid, sid);
+      assert.notEqual(reply.pid, pid);
+      x.close();
+    }
+    const x = await again({ pid, offset: '~1' });
+    assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
+    x.close();
+  });
+
+  test('history that no longer reaches: a fresh socket and none of it', async (t) => {
+    const s = await serve(t, { bin: echo, config: { history: { count: 3 } } });
+    const w = await Ws.joined({ s });
+    w.close();
+    const y = await Ws.open(undefined, { s });
+    await y.next();
+    y.send('40');
+    const { sid, pid } = JSON.parse((await y.next()).slice(2));
+    await y.next();
+    y.send('421["join","short"]');
+    await y.next();
+    y.close();
+    for (let i = 0; i < 5; i++) await s.publish({ channel: 'short', event: 'e', content: i });
+    const x = await Ws.open(undefined, { s });
+    await x.next();
+    x.send(`40${JSON.stringify({ pid, offset: '~1' })}`);
+    const reply = JSON.parse((await x.next()).slice(2));
+    assert.notEqual(reply.sid, sid);
+    x.close();
+  });
+
+  test('off by setting: no pid, no offsets', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { recovery_ms: 0 } } });
+    const w = await Ws.open(undefined, { s });
+    await w.next();
+    w.send('40');
+    assert.match(await w.next(), /^40\{"sid":"[\w-]{20}"\}$/);
+    assert.equal(await w.next(), '42["auth","welcome"]');
+    w.close();
+  });
+});
+
+test('a hostile client harms only itself', async () => {
+  const good = await Ws.joined();
+  const p = await Poller.open();
+  await p.post(Array(9000).fill('6').join(RS));
+  const w = await Ws.joined();
+  w.send(`42["message",${'['.repeat(500)}${']'.repeat(500)}]`);
+  await within(w.closed, 'the close');
+  const x = net.connect(server.port, '127.0.0.1');
+  x.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n');
+  await within(new Promise((resolve) => { x.once('data', resolve); }), 'an answer');
+  x.destroy();
+  assert.ok(await good.isAlive());
+  good.close();
+});
