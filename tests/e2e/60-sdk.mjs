@@ -260,8 +260,12 @@ test('the demo: every page works, under its CSP, wide and narrow, without a word
     await b.waitForSelector(`.bubble:has-text("${text}")`);
     await a.waitForSelector(`.bubble.mine.sent:has-text("${text}")`);
     assert.equal(await a.locator(`.bubble:has-text("${text}")`).count(), 1, 'echo and own are one');
-    await b.locator('[aria-label=Message]').pressSequentially('ab');
-    await a.waitForSelector('.typing:has-text("is typing")');
+    // It is seen while he goes on typing, and not for long after.
+    await until(async () => {
+      await b.locator('[aria-label=Message]').pressSequentially('a');
+      return (await a.textContent('.typing')).includes('is typing');
+    }, 'typing is seen', { every: 100 });
+    await a.waitForFunction(() => !document.querySelector('.typing').textContent.includes('is typing'));
     // Cut: it waits; mended: it goes out, once.
     await a.click('button:has-text("Cut the network")');
     await a.waitForSelector('.network [data-state=disconnected], .network [data-state=connecting]');
