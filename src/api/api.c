@@ -69,6 +69,8 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
         http_route(hs, "/rest/v1",
                    1u << HTTP_GET | 1u << HTTP_POST | 1u << HTTP_PATCH | 1u << HTTP_DELETE,
                    HTTP_ROUTE_PREFIX, config->rest_bytes_max, rest_on_request, config->db);
+    if (config->realtime)
+        broadcast_setup(hs, config->publish_bytes_max);
 }
 
 void api_teardown(struct loops *ls)

@@ -9,10 +9,12 @@
 
 struct db;
 struct api_config {
-    size_t publish_bytes_max; /* body of POST /api/publish */
-    size_t publish_batch_max; /* messages in one array */
-    struct db *db;            /* for /rest/v1; NULL = there is none */
-    size_t rest_bytes_max;    /* body of a write there */
+    size_t publish_bytes_max;   /* body of POST /api/publish */
+    size_t publish_batch_max;   /* messages in one array */
+    struct db *db;              /* for /rest/v1; NULL = there is none */
+    size_t rest_bytes_max;      /* body of a write there */
+    bool realtime;              /* Supabase's REST broadcast, too */
+    size_t broadcast_bytes_max; /* one payload of it */
 };
 void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config);
 void api_teardown(struct loops *ls);

@@ -26,5 +26,6 @@ void publish_on_request(struct http_request *req);
 void channels_on_request(struct http_request *req);
 /* route_arg: the database. */
 void rest_on_request(struct http_request *req);
+void broadcast_setup(struct http_server *hs, size_t bytes_max);
 
 #endif

@@ -279,8 +279,10 @@ void phoenix_on_pong(struct phoenix *c)
 void phoenix_on_drained(struct phoenix *c)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; (t = map_next(&c->topics, &at));) {
         session_drained(t->session);
+        supabase_changes_drained(t->changes);
+    }
 }
 
 void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye)
@@ -288,6 +290,7 @@ void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye)
     struct phoenix_topic *t;
     for (size_t at = 0; (t = map_next(&c->topics, &at));) {
         map_remove(&c->topics, t->topic);
+        supabase_changes_stop(t->changes);
         t->conn = NULL;
         if (is_goodbye)
             session_end(t->session, err, false);

@@ -11,6 +11,7 @@
 #define PROTOCOL_PHOENIX_H
 
 #include "base/map.h"
+#include "hub/source.h"
 #include "protocol/protocol.h"
 #include "wire/phoenix.h"
 
@@ -45,6 +46,12 @@ struct phoenix {
     char ticket[SESSION_TICKET_SIZE + 1];
 };
 
+/* Of a watch on changes; epoch empty: none. */
+struct changes_place {
+    char epoch[SOURCE_EPOCH_MAX];
+    uint64_t seq;
+};
+
 struct phoenix_topic {
     struct phoenix *conn;
     struct session *session;
@@ -54,9 +61,11 @@ struct phoenix_topic {
     bool is_joined;
     /* supabase.c: */
     bool ack, self, is_private;
-    bool presence;      /* wants to see it */
-    bool presence_only; /* may not hear messages */
-    bool replays;       /* the missed messages are a replay that was asked for */
+    bool presence;        /* wants to see it */
+    bool presence_only;   /* may not hear messages */
+    bool asks_again;      /* a token came while the join was asked */
+    bool checks_presence; /* a token came: may it still be seen who is here? */
+    bool replays;         /* the missed messages are a replay that was asked for */
     bool replication_ready;
     uint64_t replay_since_ms;
     size_t replay_limit;
@@ -65,7 +74,8 @@ struct phoenix_topic {
     uint64_t takes_id;          /* session whose place it takes when the join succeeds */
     uint64_t presence_since_ms; /* window of presence calls */
     unsigned presence_calls;
-    char *key; /* of its presence; owned */
+    struct supabase_changes *changes; /* NULL: no bindings */
+    char *key;                        /* of its presence; owned */
     size_t key_n;
     char text[];
 };

@@ -55,18 +55,18 @@ struct str supabase_name(const struct phoenix_topic *t)
     return str_skip(t->topic, sizeof(PHOENIX_TOPIC_PREFIX) - 1);
 }
 
-void supabase_system(const struct phoenix_topic *t, bool ok, struct str text)
+void supabase_system(const struct phoenix_topic *t, const char *extension, bool ok, struct str text)
 {
     struct phoenix_address to = phoenix_address_of(t, STR_NONE);
     struct buf b = {0};
-    supabase_add_system(&b, &to, "system", ok, text, supabase_name(t));
+    supabase_add_system(&b, &to, extension, ok, text, supabase_name(t));
     phoenix_emit(t->conn, &b, false);
 }
 
 /* The channel ends, for a reason that joining again would not change. */
 void supabase_shut_down(struct phoenix_topic *t, struct str why, int err)
 {
-    supabase_system(t, false, why);
+    supabase_system(t, "system", false, why);
     phoenix_close_topic(t);
     session_end(t->session, err, true);
 }
@@ -143,14 +143,17 @@ static void on_joined(struct phoenix_topic *t, const struct answer *a)
     const struct hub_subscribed *s = a->subscribed;
     t->is_joined = true;
     t->live_from = s->at.offset;
-    phoenix_reply(t, str_of(t->join_ref, t->join_ref_n), true, STR("{\"postgres_changes\":[]}"));
+    phoenix_reply(t, str_of(t->join_ref, t->join_ref_n), true, supabase_changes_reply(t->changes));
     let_go(t);
     if (t->since.epoch[0] && !s->recovered)
         say_gap(t, s->gap_from, s->gap_to);
     if (s->presence)
         send_presence(t, s->presence);
     if (t->replication_ready)
-        supabase_system(t, true, STR("Replication connection established"));
+        supabase_system(t, "system", true, STR("Replication connection established"));
+    supabase_changes_joined(t->changes);
+    if (t->asks_again)
+        supabase_join_ask(t);
 }
 
 static void on_join_refused(struct phoenix_topic *t, const struct answer *a)
@@ -171,8 +174,13 @@ static void on_join_refused(struct phoenix_topic *t, const struct answer *a)
 static void on_asked_again(struct phoenix_topic *t, const struct answer *a)
 {
     struct buf text = {0};
-    if (!a->err)
+    struct request presence = {.type = REQUEST_PRESENCE, .channel = t->channel};
+    if (!a->err) {
+        t->checks_presence = t->presence;
+        if (t->presence)
+            session_request(t->session, &presence);
         return;
+    }
     buf_printf(&text, "You no longer have permission to read from this Channel topic: %.*s",
                STR_ARG(supabase_name(t)));
     supabase_shut_down(t, buf_str(&text), a->err);
@@ -220,10 +228,12 @@ static void on_tracked(const struct phoenix_topic *t, const struct answer *a)
 static void on_presence_state(struct phoenix_topic *t, const struct answer *a)
 {
     struct session_sub *ss = session_sub_first(t->session);
-    if (a->err || !a->query->presence || !ss)
-        return;
-    ss->sub.wants_presence = t->presence = true;
-    send_presence(t, a->query->presence);
+    bool is_check = t->checks_presence;
+    t->checks_presence = false;
+    if (ss)
+        ss->sub.wants_presence = t->presence = !a->err;
+    if (!is_check && !a->err && a->query->presence)
+        send_presence(t, a->query->presence);
 }
 
 static void on_answer(struct session *s, const struct answer *a)
@@ -309,7 +319,7 @@ static void on_expiring(struct session *s, uint64_t in_ms)
     if (!t->conn || !t->is_joined)
         return;
     buf_printf(&text, "Token expires in %llu seconds", (unsigned long long)(in_ms / 1000));
-    supabase_system(t, true, buf_str(&text));
+    supabase_system(t, "system", true, buf_str(&text));
     buf_free(&text);
 }
 
@@ -331,7 +341,7 @@ static void on_reconnect(struct session *s, uint64_t in_ms)
     (void)in_ms;
     if (!t->conn)
         return;
-    supabase_system(t, true, STR("Server requested disconnect"));
+    supabase_system(t, "system", true, STR("Server requested disconnect"));
     if (!t->conn->is_told)
         outlet_close(t->conn->outlet, E_DRAINING, STR("restarting"));
     t->conn->is_told = true;
@@ -339,8 +349,10 @@ static void on_reconnect(struct session *s, uint64_t in_ms)
 
 static void on_ended(struct session *s, int err)
 {
+    struct phoenix_topic *t = session_user(s);
     (void)err;
-    phoenix_topic_free(session_user(s));
+    supabase_changes_free(t->changes, session_loop(s));
+    phoenix_topic_free(t);
 }
 
 const struct session_ops supabase_ops = {.name = "supabase",

@@ -24,14 +24,17 @@ struct place {
     struct position at;
     uint64_t echo_as, takes_id;
     struct str key; /* in the arena */
+    struct changes_place changes;
 };
 
 static void place_of(struct session *s, struct arena *a, struct place *out)
 {
     const struct phoenix_topic *t = session_user(s);
     struct session_sub *ss = session_sub_first(s);
-    *out =
-        (struct place){.echo_as = session_echo(s), .key = arena_dup(a, str_of(t->key, t->key_n))};
+    supabase_changes_stop(t->changes);
+    *out = (struct place){.echo_as = session_echo(s),
+                          .key = arena_dup(a, str_of(t->key, t->key_n)),
+                          .changes = supabase_changes_place(t->changes)};
     if (ss)
         out->at = session_sub_position(ss);
     if (!out->at.epoch[0]) /* it was itself only just coming back */
@@ -89,6 +92,15 @@ void supabase_join_ask(struct phoenix_topic *t)
     session_request(t->session, &r);
 }
 
+void supabase_join_fail(struct phoenix_topic *t, const char *code, struct str why)
+{
+    struct buf reason = {0};
+    buf_printf(&reason, "%s: %.*s", code, STR_ARG(why));
+    phoenix_refuse(t, str_of(t->join_ref, t->join_ref_n), buf_str(&reason));
+    buf_free(&reason);
+    session_end(t->session, E_BAD_REQUEST, true);
+}
+
 /* Why this join cannot be, before anybody is asked; NULL when it can. */
 static const char *check_join(struct phoenix *c, const struct supabase_join *join, struct str name)
 {
@@ -140,7 +152,10 @@ static void start(struct phoenix *c, const struct phoenix_frame *f,
     }
     if (c->ticket[0])
         session_ticket_join(t->session, str_from(c->ticket));
-    supabase_join_ask(t);
+    if (join->bindings_count)
+        supabase_changes_open(t, join, &place->changes);
+    else
+        supabase_join_ask(t);
 }
 
 /* The join's own token, else the connection's. */

@@ -138,8 +138,13 @@ static void on_token(struct phoenix_topic *t, const struct phoenix_frame *f)
     if (!is_same)
         session_set_identity(t->session, id);
     identity_unref(id);
-    if (!is_same && t->is_joined)
+    if (is_same)
+        return;
+    supabase_changes_identify(t->changes);
+    if (t->is_joined)
         supabase_join_ask(t);
+    else
+        t->asks_again = true;
 }
 
 void supabase_push_run(struct phoenix_topic *t, const struct phoenix_frame *f)

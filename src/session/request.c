@@ -198,6 +198,8 @@ static void send_track(struct session *s, const struct request *r, bool is_untra
                        uint64_t grace_ms, bool is_silent)
 {
     size_t texts = r->channel.n + r->key.n + r->meta.n + r->ref.n;
+    if (s->home->is_over)
+        return;
     struct tracking *w = mem_new(sizeof(*w) + texts);
     char *at = w->text;
     w->session_id = s->id;

@@ -60,6 +60,7 @@ void session_teardown(struct loops *ls)
     struct tally *users = session_home_of(loops_at(ls, 0))->users;
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct session_home *home = session_home_of(loops_at(ls, i));
+        home->is_over = true;
         while (!list_is_empty(&home->sessions))
             session_end(LIST_OF(home->sessions.next, struct session, link), E_DRAINING, true);
         loop_turn_task_drop(&home->free_task);

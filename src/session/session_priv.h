@@ -83,6 +83,7 @@ struct session_home {
     struct map by_id;
     struct map tickets;
     struct list sessions;
+    bool is_over; /* teardown: there is nobody left to tell */
     struct list graveyard, graveyard_subs;
     struct turn_task free_task;
     struct buf scratch;
