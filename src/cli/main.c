@@ -75,7 +75,7 @@ const struct cli_verb cli_verbs[] = {
      cmd_bench},
     {"token", "mint|check [TOKEN]", "make a token, or say what is wrong with one", token_options,
      true, cmd_token},
-    {"db", "migrate [FOLDER]|backup FILE|policies|shell", "look after the database file", NULL, true,
+    {"db", "migrate [FOLDER]|backup FILE|policies|shell", "look after the database", NULL, true,
      cmd_db},
     {"config", "check|defaults|env|explain NAME|schema", "look at the configuration",
      config_options, true, cmd_config},

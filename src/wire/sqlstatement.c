@@ -86,6 +86,23 @@ static const char *take_command(struct sqltext *s)
     return NULL;
 }
 
+/* As translated it must still be whole: it will stand in parentheses of another statement. */
+static bool is_whole(struct str expr)
+{
+    struct sqltext s = {expr};
+    long depth = 0;
+    for (;;) {
+        struct sqltext_token t = sqltext_next(&s);
+        if (t.kind == SQLTEXT_BAD)
+            return false;
+        if (t.kind == SQLTEXT_END)
+            return depth == 0;
+        depth += sqltext_is(&t, "(") ? 1 : sqltext_is(&t, ")") ? -1 : 0;
+        if (depth < 0)
+            return false;
+    }
+}
+
 static void create_policy(struct sqlstatement *o, struct sqltext *s)
 {
     o->kind = SQLSTATEMENT_CREATE_POLICY;
@@ -123,7 +140,9 @@ static void create_policy(struct sqlstatement *o, struct sqltext *s)
     }
     if (!ends(o, s))
         return;
-    if (o->using_expr.n && strcmp(o->command, "insert") == 0)
+    if (!is_whole(buf_str(&o->using_expr)) || !is_whole(buf_str(&o->check_expr)))
+        bad(o, s, "an expression whose quotes and parentheses are closed");
+    else if (o->using_expr.n && strcmp(o->command, "insert") == 0)
         bad(o, s, "only WITH CHECK for a policy on insert");
     else if (o->check_expr.n &&
              (strcmp(o->command, "select") == 0 || strcmp(o->command, "delete") == 0))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plain dialects on a network that cuts, resets, half-opens and delays: every message arrives
-// once and in order, whatever happens to the connections. Clients do what the guide's do (open,
-// subscribe, read, try again); what they missed is the server's business: a ticket for WebSocket,
-// Last-Event-ID for SSE, the cursor for long poll.
+// once and in order, whatever happens to the connections. Each client says where it stands in its
+// dialect's own slot: `since` (WebSocket), Last-Event-ID (SSE), the cursor (long poll). A WebSocket
+// client that says nothing is exact where the server sees the client's own kernel, which a proxy
+// hides: that case is the simulator's (tests/sim).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventSource } from 'eventsource';
@@ -14,7 +15,7 @@ import { serve, sleep, until } from './lib/server.mjs';
 
 const ROOMS = ['c0', 'c1', 'c2'];
 const CLIENTS = Number(process.env.CLIENTS || 5); // of each kind
-const MESSAGES = Number(process.env.MESSAGES || 200); // in each room
+const MESSAGES = Number(process.env.MESSAGES || 120); // in each room
 
 const config = {
   ws: { ping_ms: '1s', pong_ms_max: '800ms' },
@@ -25,7 +26,9 @@ const config = {
 
 class Client {
   constructor(base, name, rooms, checker) {
-    Object.assign(this, { base, name, rooms, returns: 0, failures: [], last: new Map(), isOver: false });
+    Object.assign(this, { base, name, rooms, returns: 0, failures: [], isOver: false });
+    this.places = new Map();
+    this.last = new Map();
     this.sub = checker.subscriber(name);
   }
 
@@ -37,7 +40,7 @@ class Client {
 
 class WsClient extends Client {
   connect() {
-    const socket = new WebSocket(`${this.base.replace('http', 'ws')}/socket?session=${this.session || 'none'}`);
+    const socket = new WebSocket(`${this.base.replace('http', 'ws')}/socket?session=none`);
     const alive = () => {
       clearTimeout(this.watch);
       this.watch = setTimeout(() => socket.terminate(), 2500); // half-open: no ping for too long
@@ -45,7 +48,9 @@ class WsClient extends Client {
     this.socket = socket;
     alive();
     socket.on('ping', alive);
-    socket.on('open', () => socket.send(JSON.stringify({ type: 'subscribe', channels: this.rooms })));
+    socket.on('open', () => socket.send(JSON.stringify({
+      type: 'subscribe', channels: this.rooms, ...(this.isReady && { since: Object.fromEntries(this.places) }),
+    })));
     socket.on('message', (data) => this.frame(JSON.parse(data)));
     socket.on('error', () => {});
     socket.on('close', () => {
@@ -55,19 +60,21 @@ class WsClient extends Client {
   }
 
   frame(m) {
-    if (process.env.TRACE && this.name === 'ws-0' && m.type !== 'message') console.log(Date.now() % 100000, JSON.stringify(m).slice(0, 200));
-    if (m.type === 'connected') {
-      if (this.isReady && !m.recovered) this.failures.push('not recovered');
-      if (m.recovered) this.returns++;
-      this.session = `${m.session}.${m.ticket}`;
+    if (m.type === 'subscribed') {
+      if (this.isReady) {
+        this.returns++;
+        if (!m.recovered) this.failures.push('not recovered');
+      } else {
+        this.places.set(m.channel, { epoch: m.epoch, offset: m.offset });
+      }
     }
-    if (m.type === 'subscribed') (this.told ||= new Set()).add(m.channel);
+    if (m.type === 'message') this.places.set(m.channel, { epoch: m.id.split('-')[0], offset: m.offset });
     if (m.type === 'gap') this.sub.gap(m.channel, m.from, m.to);
     if (m.type === 'message') this.heard(m.channel, m.offset, m.id.split('-')[0], m.content);
   }
 
   get isReady() {
-    return this.told?.size === this.rooms.length;
+    return this.places.size === this.rooms.length;
   }
 
   close() {
@@ -183,5 +190,5 @@ async function run(t, seed) {
   clients.forEach((c) => c.close());
 }
 
-for (const seed of seeds(5))
+for (const seed of seeds(3))
   test(`plain dialects under faults, seed ${seed}: no loss, no repeat, in order`, (t) => run(t, seed));
