@@ -121,12 +121,22 @@ $(B)/fault/%: tests/fault/%.c $(TEST_MAIN) $(LIB) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$<) $(CC) $(CFLAGS) -Itests/unit -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< \
 	  $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
-# The simulation brings its own loop room; the linker takes every other room from the archive.
+# The simulated machine is a loop room of its own; the linker takes every other room from the
+# archive. The simulation, the unit tests of hub and session, and tests/fault/sim_* run on it.
 SIM_OBJ := $(SIM_SRC:%.c=$(B)/%.o)
-$(B)/sim: $(SIM_OBJ) $(filter-out $(B)/src/loop/%,$(OBJ))
-	@rm -f $@.a
-	@ar rcs $@.a $(filter-out $(B)/src/loop/% $(SIM_OBJ),$^)
-	$(call say,LINK,$@) $(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $@.a $(LDLIBS)
+SIM_LIB := $(B)/libsim.a
+$(SIM_LIB): $(filter-out %/main.o,$(SIM_OBJ)) $(filter-out $(B)/src/loop/%,$(OBJ))
+	@rm -f $@
+	$(call say,AR  ,$@) ar rcs $@ $^
+$(B)/sim: $(filter %/main.o,$(SIM_OBJ)) $(SIM_LIB)
+	$(call say,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+define ON_SIM
+$$(B)/$(1)%: tests/$(1)%.c $$(TEST_MAIN) $$(SIM_LIB) $$(B)/flags
+	@mkdir -p $$(@D)
+	$$(call say,TEST,$$<) $$(CC) $$(CFLAGS) -Itests/unit -Itests/sim -MMD -MP -MF $$@.d -MT $$@ \
+	  $$(LDFLAGS) -o $$@ $$< $$(TEST_MAIN) $$(SIM_LIB) $$(LDLIBS) -lcmocka
+endef
+$(foreach t,unit/hub/ unit/session/ fault/sim_,$(eval $(call ON_SIM,$(t))))
 $(B)/%_fuzz: tests/fuzz/%_fuzz.c $(LIB) $(B)/flags
 	$(call say,FUZZ,$<) $(CC) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -fsanitize=fuzzer \
 	  $(filter-out %fuzzer-no-link,$(LDFLAGS)) -fsanitize=address,undefined \

@@ -322,6 +322,11 @@ void sim_run(struct loops *ls, uint64_t ms)
     sim_settle(ls);
 }
 
+void loops_settle(struct loops *ls)
+{
+    sim_settle(ls);
+}
+
 /* Not meant for the simulator: the scenario drives. */
 void loops_run(struct loops *ls)
 {

@@ -99,6 +99,18 @@ static void put_bytes(struct loops *ls, struct wire *w, bool to_peer, const uint
     }
 }
 
+/* The kernel's memory, not the program's: injected failures do not reach it. */
+static void kernel_add(struct buf *b, const void *bytes, size_t n)
+{
+    if (b->n + n > b->capacity) {
+        b->capacity = (b->n + n) * 2;
+        b->p = mem_resize(b->p, b->capacity);
+    }
+    if (n)
+        memcpy(b->p + b->n, bytes, n);
+    b->n += n;
+}
+
 /* ---- arrival
  * ------------------------------------------------------------------------------------- */
 
@@ -109,14 +121,14 @@ static void arrive(struct piece *p)
     if (w->is_cut || w->is_vanished)
         return;
     if (p->to_peer && w->peer) {
-        buf_add(&w->peer->in, p->bytes, p->n);
+        kernel_add(&w->peer->in, p->bytes, p->n);
         w->peer->is_end |= p->is_end;
         if (w->sock) {
             w->sock->acked += p->n;
             make_ready(w->sock); /* its kernel has room again */
         }
     } else if (!p->to_peer && w->sock) {
-        buf_add(&w->sock->in, p->bytes, p->n);
+        kernel_add(&w->sock->in, p->bytes, p->n);
         w->sock->is_end |= p->is_end;
         make_ready(w->sock);
     }
@@ -310,8 +322,11 @@ struct loop *sock_loop(const struct sock *s)
 struct segment *segment_new(struct loop *l, size_t capacity)
 {
     (void)l;
-    struct segment *g = mem_new(sizeof(*g) + capacity);
+    struct segment *g = mem_try(sizeof(*g) + capacity);
+    if (!g)
+        return NULL;
     g->refs = 1;
+    g->n = 0;
     g->capacity = (uint32_t)capacity;
     return g;
 }
@@ -333,6 +348,10 @@ void sock_send(struct sock *s, const void *bytes, size_t n)
     if (s->is_dead || s->shut_after_flush)
         return;
     buf_add(&s->out, bytes, n);
+    if (s->out.failed) {
+        sock_abort(s, E_NO_MEMORY);
+        return;
+    }
     s->position += n;
     mark(s);
 }
@@ -437,8 +456,9 @@ void sock_move(struct sock *s, struct loop *to, struct str unused,
 {
     struct moved *m = mem_new(sizeof(*m));
     struct buf in = {0};
-    buf_add_str(&in, unused);
-    buf_add_str(&in, str_skip(buf_str(&s->in), s->presented));
+    struct str more = str_skip(buf_str(&s->in), s->presented);
+    kernel_add(&in, unused.p, unused.n);
+    kernel_add(&in, more.p, more.n);
     buf_free(&s->in);
     s->in = in;
     s->presented = 0;
