@@ -143,6 +143,17 @@ struct db *db_open(struct loops *ls, const struct db_config *config, char *err, 
     return db;
 }
 
+void db_stop(struct db *db)
+{
+    if (!db)
+        return;
+    if (db->writer)
+        lanes_stop(db->writer); /* first: its commits wake the feed */
+    for (unsigned i = 0; i < db->readers_count; i++)
+        if (db->readers[i])
+            lanes_stop(db->readers[i]);
+}
+
 void db_close(struct db **dbp)
 {
     struct db *db = *dbp;
@@ -153,8 +164,7 @@ void db_close(struct db **dbp)
         timer_stop(&db->homes[0].poll);
         timer_stop(&db->homes[0].sweep);
     }
-    if (db->writer)
-        lanes_stop(db->writer); /* first: its commits wake the feed */
+    db_stop(db);
     feed_close(&db->feed);
     for (unsigned i = 0; i < db->readers_count; i++)
         lanes_close(&db->readers[i]);

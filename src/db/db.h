@@ -42,7 +42,9 @@ struct db_config {
 struct db *db_open(struct loops *ls, const struct db_config *config, char *err, size_t err_size);
 /* The schema of `tidewire dev`, for config.builtin. */
 extern const char db_demo_sql[];
-/* After the loops have run (or before they do): runs what is queued. */
+/* Runs what is queued, then takes nothing more; the answers come by mail. */
+void db_stop(struct db *db);
+/* After the loops have run (or before they do): db_stop, and all is freed. */
 void db_close(struct db **db);
 
 /* ---- the data API ---------------------------------------------------------------------- */

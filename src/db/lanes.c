@@ -71,7 +71,7 @@ void lanes_post(struct lanes_lane *lane, struct loop *home, struct lanes_task *t
     t->job.work = work;
     t->job.done = finished;
     t->failed = t->settled = false;
-    if (worker_post(lane->lane, home, &t->job))
+    if (lane->lane && worker_post(lane->lane, home, &t->job))
         return;
     fault_set(&t->fault, "53300", "too many requests are waiting for the database");
     t->failed = true;
@@ -84,7 +84,7 @@ bool lanes_post_plain(struct lanes_lane *lane, struct loop *home, struct lanes_t
     t->lane = lane;
     t->job.work = fn;
     t->job.done = finished;
-    return worker_post(lane->lane, home, &t->job);
+    return lane->lane && worker_post(lane->lane, home, &t->job);
 }
 
 static void fail(struct lanes_task *t)

@@ -236,6 +236,23 @@ static void drop_messages(struct lanes_task *task)
     r->msgs_count = 0;
 }
 
+/* In the same transaction: what is neither here nor in the rows was removed meanwhile. */
+static bool read_evicted(struct sqlite *h, struct store_read *r, struct fault *fault)
+{
+    sqlite3_stmt *stmt =
+        sqlite_prepare(h, STR("SELECT evicted FROM main.tw_channels WHERE name = ?1"), fault);
+    int rc;
+    r->evicted_offset = 0;
+    if (!stmt)
+        return false;
+    sqlite3_bind_text(stmt, 1, r->channel.p, (int)r->channel.n, SQLITE_STATIC);
+    rc = sqlite_step(h, stmt, fault);
+    if (rc == SQLITE_ROW)
+        r->evicted_offset = (uint64_t)sqlite3_column_int64(stmt, 0);
+    sqlite_reset(stmt);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
 static bool run_read(struct sqlite *h, struct lanes_task *task, struct fault *fault)
 {
     struct store_read *r = ((struct store_task *)task)->read;
@@ -265,7 +282,7 @@ static bool run_read(struct sqlite *h, struct lanes_task *task, struct fault *fa
         r->msgs[r->msgs_count++] = m;
     }
     sqlite_reset(stmt);
-    return rc == SQLITE_DONE;
+    return rc == SQLITE_DONE && read_evicted(h, r, fault);
 }
 
 static void done_read(struct loop *l, struct lanes_task *task)

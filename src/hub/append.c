@@ -66,7 +66,9 @@ static void finish_settled(struct channel *c)
 static void on_stored(struct store_append *sa)
 {
     struct append *a = (struct append *)(void *)sa;
-    if (!a->channel) { /* the hub was torn down meanwhile */
+    if (!a->channel) { /* the hub was torn down meanwhile: nobody is left to be told */
+        msg_unref(&a->publish->msg);
+        mem_free(a->publish);
         mem_free(a);
         return;
     }
@@ -104,16 +106,14 @@ void append_publish(struct channel *c, struct hub_publish *p)
     finish_settled(c);
 }
 
-/* At teardown: publishers are told, the store's late answers find no channel. */
+/* At teardown: the store's late answers find no channel. */
 void append_drop_all(struct channel *c)
 {
     while (c->appends) {
         struct append *a = c->appends;
         c->appends = a->next;
-        if (a->is_settled) {
-            mem_free(a);
-            continue;
-        }
         a->channel = NULL;
+        if (a->is_settled)
+            on_stored(&a->store);
     }
 }

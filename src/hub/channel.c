@@ -3,7 +3,8 @@
  *
  * A channel comes to be with the first mail that names it and is forgotten when nobody has
  * used it for channel_idle_ms and nothing is kept. A durable one first asks the store where
- * its log ends; mail that comes before the answer is parked, in order.
+ * its log ends; mail that comes before the answer is parked, in order. When the store cannot
+ * say, that mail is refused and the channel forgotten: an offset must not be given twice.
  * The epoch is chance: a log that was lost (restart without a store, forgotten channel) never
  * passes for another. */
 #include "hub/hub_priv.h"
@@ -49,10 +50,9 @@ static void on_opened(struct store_open *o)
     if (!c)
         return;
     c->opening = false;
-    if (err) {
+    c->open_err = err;
+    if (err)
         log_error("hub", "store-open", "channel=%.*s err=%d", STR_ARG(channel_name(c)), err);
-        c->settings = hub_settings(c->hub, channel_name(c));
-    }
     struct mail *parked = c->parked;
     c->parked = NULL;
     c->parked_end = &c->parked;
@@ -61,6 +61,8 @@ static void on_opened(struct store_open *o)
         parked->deliver(c->hub->loop, parked);
         parked = next;
     }
+    if (err) /* a log begun anew would lie about the old one: the next mail asks again */
+        channel_free(c);
 }
 
 static void open_store(struct channel *c)
@@ -97,6 +99,7 @@ struct channel *channel_get(struct hub *h, struct str name)
     c->appends_end = &c->appends;
     list_init(&c->remembered_order);
     list_init(&c->presence.leaving);
+    list_init(&c->presence.touched_order);
     new_epoch(c);
     map_put(&h->channels, channel_name(c), c);
     list_push(&h->channel_list, &c->link);
@@ -194,6 +197,29 @@ void channel_answer_publish(struct hub_publish *p, int err)
     loop_post(p->home, &p->mail);
 }
 
+/* An id that was published before is answered here, as it was then. */
+static bool is_repeat(struct channel *c, struct hub_publish *p)
+{
+    switch (p->msg->id.n ? remember_find(c, p) : REMEMBER_NEW) {
+    case REMEMBER_DONE:
+        metric_add(M_MESSAGES_DUPLICATE, 1);
+        channel_answer_publish(p, 0);
+        return true;
+    case REMEMBER_PENDING:
+        channel_answer_publish(p, E_UNAVAILABLE);
+        return true;
+    case REMEMBER_NEW:
+        break;
+    }
+    return false;
+}
+
+void channel_publish_once(struct channel *c, struct hub_publish *p)
+{
+    if (!is_repeat(c, p))
+        append_publish(c, p);
+}
+
 void channel_on_publish(struct loop *l, struct mail *mail)
 {
     struct hub_publish *p = (struct hub_publish *)(void *)mail;
@@ -204,38 +230,36 @@ void channel_on_publish(struct loop *l, struct mail *mail)
     }
     if (park(c, mail))
         return;
-    switch (p->msg->id.n ? remember_find(c, p) : REMEMBER_NEW) {
-    case REMEMBER_DONE:
-        metric_add(M_MESSAGES_DUPLICATE, 1);
-        channel_answer_publish(p, 0);
+    if (c->open_err)
+        channel_answer_publish(p, c->open_err);
+    else if (is_repeat(c, p))
         return;
-    case REMEMBER_PENDING:
-        channel_answer_publish(p, E_UNAVAILABLE);
-        return;
-    case REMEMBER_NEW:
-        break;
-    }
-    if (c->settings->throttle_ms && p->msg->key.n)
+    else if (c->settings->throttle_ms && p->msg->key.n)
         conflate_admit(c, p);
     else
         append_publish(c, p);
+}
+
+static void refuse_subscribe(struct loop *l, struct mail_subscribe *ms, int err)
+{
+    struct mail_subscribed *answer = mem_new(sizeof(*answer));
+    answer->mail.deliver = subscription_on_subscribed;
+    answer->sub_id = ms->sub_id;
+    answer->answer.err = err;
+    loop_post(loops_at(loop_siblings(l), ms->from), &answer->mail);
+    mem_free(ms);
 }
 
 void channel_on_subscribe(struct loop *l, struct mail *mail)
 {
     struct mail_subscribe *ms = (struct mail_subscribe *)(void *)mail;
     struct channel *c = channel_get(hub_of(l), str_of(ms->name, ms->name_n));
-    if (!c) {
-        struct mail_subscribed *answer = mem_new(sizeof(*answer));
-        answer->mail.deliver = subscription_on_subscribed;
-        answer->sub_id = ms->sub_id;
-        answer->answer.err = E_TOO_MANY;
-        loop_post(loops_at(loop_siblings(l), ms->from), &answer->mail);
-        mem_free(ms);
+    if (c && park(c, mail))
+        return;
+    if (!c || c->open_err) {
+        refuse_subscribe(l, ms, c ? c->open_err : E_TOO_MANY);
         return;
     }
-    if (park(c, mail))
-        return;
     c->loops |= 1ull << ms->from;
     recover_subscribe(c, ms);
 }
@@ -268,7 +292,10 @@ void channel_on_track(struct loop *l, struct mail *mail)
     struct channel *c = t->is_untrack ? channel_find(h, t->channel) : channel_get(h, t->channel);
     if (c && park(c, mail))
         return;
-    t->err = c ? presence_apply(c, t) : t->is_untrack ? 0 : E_TOO_MANY;
+    if (c)
+        t->err = c->open_err ? c->open_err : presence_apply(c, t);
+    else
+        t->err = t->is_untrack ? 0 : E_TOO_MANY;
     if (!t->done) {
         mem_free(t);
         return;
@@ -280,8 +307,15 @@ void channel_on_track(struct loop *l, struct mail *mail)
 void channel_on_query(struct loop *l, struct mail *mail)
 {
     struct hub_query *q = (struct hub_query *)(void *)mail;
-    struct channel *c = channel_get(hub_of(l), q->channel);
+    struct hub *h = hub_of(l);
+    void *store;
+    /* Asking after a channel must not make it, unless the store may know it. */
+    bool may_be_stored = hub_store_ops(&store) && hub_settings(h, q->channel)->durable;
+    struct channel *c =
+        may_be_stored ? channel_get(h, q->channel) : channel_find(h, q->channel);
     if (c && park(c, mail))
         return;
-    recover_query(c, q);
+    if (may_be_stored && (!c || c->open_err))
+        q->err = c ? c->open_err : E_TOO_MANY;
+    recover_query(q->err ? NULL : c, q);
 }

@@ -42,7 +42,7 @@ static void on_due(struct loop *l, struct timer *timer)
         s->waiting = NULL;
         s->due_ms = now_ms + c->settings->throttle_ms;
         list_push(&cf->order, &s->link);
-        append_publish(c, p);
+        channel_publish_once(c, p); /* its id may have come in by another key meanwhile */
     }
     conflate_free(c);
 }

@@ -4,7 +4,8 @@
  *
  * Members are walked from the last to the first: a member that leaves meanwhile is replaced by
  * the last one, which was served already, and whose sub->offset guards it from a second copy.
- * Nothing is allocated for a member. */
+ * Nothing is allocated for a member. A kind whose bytes could not be made (no memory) is served
+ * from history, soon: its members lag. */
 #include "hub/hub_priv.h"
 
 #include "base/check.h"
@@ -56,9 +57,10 @@ struct turn {
     uint64_t *bases;
 };
 
+/* What stands in b; NULL when there was no memory for it, here or while it was made. */
 static struct segment *make_segment(struct hub *h, struct buf *b)
 {
-    struct segment *g = segment_new(h->loop, b->n ? b->n : 1);
+    struct segment *g = b->failed ? NULL : segment_new(h->loop, b->n ? b->n : 1);
     if (g && b->n)
         memcpy(g->bytes, b->p, b->n);
     if (g)
@@ -185,8 +187,11 @@ static void serve(struct topic *t, struct subscription *sub, const struct turn *
             continue;
         }
         const struct encoded *e = encoded_for(turn, sub, i);
-        struct delivery d = {
-            .segment = e->segment, .ends = e->ends, .msgs = t->pending, .first = i};
+        struct delivery d = {.segment = e->segment,
+                             .is_lost = !e->segment && sub->kind != ENC_NONE,
+                             .ends = e->ends,
+                             .msgs = t->pending,
+                             .first = i};
         while (i < t->pending_count && is_for(sub, t->pending[i]) && encoded_for(turn, sub, i) == e)
             i++;
         d.end = i;
@@ -200,8 +205,10 @@ static void serve(struct topic *t, struct subscription *sub, const struct turn *
 void fanout_run(struct topic *t)
 {
     struct turn turn = {0};
-    if (!t->pending_count)
+    if (!t->pending_count || t->is_running)
         return;
+    topic_hold(t);
+    t->is_running = true;
     loop_turn_task_drop(&t->task);
     timer_stop(&t->batch_timer);
     order_note(t);
@@ -219,6 +226,8 @@ void fanout_run(struct topic *t)
     for (uint32_t i = 0; i < t->pending_count; i++)
         msg_unref(&t->pending[i]);
     t->pending_count = 0;
+    t->is_running = false;
+    topic_let_go(t);
 }
 
 void fanout_presence(struct topic *t, const struct presence_update *u)
@@ -226,6 +235,7 @@ void fanout_presence(struct topic *t, const struct presence_update *u)
     struct hub *h = t->hub;
     struct str name = str_of(t->name, t->name_n);
     struct segment *segments[ENC_COUNT] = {0};
+    topic_hold(t);
     fanout_run(t); /* what was said before somebody came or went arrives before it */
     for (uint32_t i = t->members_count; i-- > 0;) {
         if (i >= t->members_count)
@@ -237,13 +247,11 @@ void fanout_presence(struct topic *t, const struct presence_update *u)
         if (!*g && sub->kind != ENC_NONE) {
             buf_clear(&h->scratch);
             encoding_get()->presence(h->loop, sub->kind, name, u, &h->scratch);
-            *g = segment_new(h->loop, h->scratch.n ? h->scratch.n : 1);
-            if (h->scratch.n)
-                memcpy((*g)->bytes, h->scratch.p, h->scratch.n);
-            (*g)->n = (uint32_t)h->scratch.n;
+            *g = make_segment(h, &h->scratch);
         }
         hub_subscription_ops()->presence(sub, u, *g, 0, *g ? (*g)->n : 0);
     }
     for (unsigned kind = 0; kind < ENC_COUNT; kind++)
         segment_unref(&segments[kind]);
+    topic_let_go(t);
 }

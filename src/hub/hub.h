@@ -125,6 +125,7 @@ struct subscribe_options {
 
 struct hub_subscribed {
     int err;
+    struct position since;     /* that was asked for */
     struct position at;        /* live from here: messages with a higher offset follow */
     bool recovered;            /* since was honoured in full */
     bool is_catch_up;          /* of a subscription that lagged, not of a new one */
@@ -132,12 +133,13 @@ struct hub_subscribed {
     uint64_t gap_from, gap_to; /* gap_to 0 = none: these cannot be had any more */
     struct msg **missed;       /* in order; borrowed for the call */
     size_t missed_count;
-    struct presence_update *presence; /* state, when wants_presence; borrowed */
+    struct presence_update *presence; /* state, when wants_presence; borrowed; NULL: no memory */
 };
 
 /* A turn's messages for one subscription. */
 struct delivery {
-    struct segment *segment; /* NULL for ENC_NONE */
+    struct segment *segment; /* NULL for ENC_NONE, and when is_lost */
+    bool is_lost;            /* no memory for the bytes: take nothing, catch up soon */
     const uint32_t *ends;    /* message i is [i ? ends[i - 1] : 0, ends[i]) of the segment */
     struct msg *const *msgs;
     size_t first, end; /* these are yours: nothing in it is to be skipped */
@@ -145,15 +147,17 @@ struct delivery {
 
 /* Filled by session: how a message leaves the hub. */
 struct subscription_ops {
-    /* Takes answer->missed in order and advances sub->offset past what it took; false when the
-     * connection is full before all were taken: the subscription then lags from there. With
+    /* Tells of a gap, takes answer->missed in order and advances sub->offset past what it took;
+     * false when the connection is full before all were taken: the subscription then lags from
+     * there. With
      * answer->err it calls hub_unsubscribe. */
     bool (*subscribed)(struct subscription *sub, const struct hub_subscribed *answer);
     /* False when the connection is full: nothing of d was taken, the subscription lags. */
     bool (*deliver)(struct subscription *sub, const struct delivery *d);
     /* For msgs with `except` or `with`, and volatile ones: is it for this one, now? */
     bool (*wants)(const struct subscription *sub, const struct msg *m);
-    /* A change of who is there. [start, end) of the segment; NULL for ENC_NONE. */
+    /* A change of who is there. [start, end) of the segment; NULL for ENC_NONE, and for another
+     * kind when there was no memory for the bytes: ask for the state instead. */
     void (*presence)(struct subscription *sub, const struct presence_update *u,
                      struct segment *segment, uint32_t start, uint32_t end);
 };

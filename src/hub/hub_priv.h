@@ -29,8 +29,11 @@ struct presence {
     struct map members; /* key -> struct member */
     size_t metas_count;
     struct list leaving;    /* metas in their grace time */
-    struct change *changes; /* since the last update went out */
-    size_t changes_count, changes_capacity;
+    uint64_t window;        /* since the last update went out */
+    struct change *changes; /* of the window */
+    size_t changes_count, changes_capacity, changes_live;
+    struct map touched; /* key -> struct touched */
+    struct list touched_order;
 };
 
 struct mail_subscribe;
@@ -52,6 +55,7 @@ struct channel {
     struct conflate *conflate; /* only with throttle_ms */
     struct timer presence_timer, conflate_timer;
     bool opening;        /* durable: the store has not said yet where the log ends */
+    int open_err;        /* it could not say: what was parked is refused, the channel goes */
     struct mail *parked; /* mails that wait for that */
     struct mail **parked_end;
     struct append *appends; /* given an offset, not yet spread (append.c), in order */
@@ -73,6 +77,8 @@ void channel_keep(struct channel *c, struct msg *m);
 
 /* Gives the offset, then (after the store, if durable) keeps, spreads and answers. Takes p. */
 void append_publish(struct channel *c, struct hub_publish *p);
+/* The same, unless its id was published before. */
+void channel_publish_once(struct channel *c, struct hub_publish *p);
 void append_drop_all(struct channel *c);
 
 /* Answers a SUBSCRIBE: what was missed, from history or the store. Takes the mail. */
@@ -91,7 +97,11 @@ void conflate_admit(struct channel *c, struct hub_publish *p);
 void conflate_free(struct channel *c);
 
 int presence_apply(struct channel *c, struct hub_track *t);
+/* As the last update left it: what has changed since comes with the next one. NULL when there is
+ * no memory for it. */
 struct presence_update *presence_state(const struct channel *c);
+/* Tells now what waits to be told. */
+void presence_flush(struct channel *c);
 void presence_free(struct channel *c);
 bool presence_is_empty(const struct channel *c);
 
@@ -109,6 +119,9 @@ struct topic {
     struct bases *bases;     /* only while a member wants deltas (bases.c) */
     struct turn_task task;
     struct timer batch_timer;
+    uint32_t holds; /* a walk over the members is under way */
+    bool is_over;   /* the last member left meanwhile: the walk's end frees it */
+    bool is_running;
     size_t name_n;
     char name[];
 };
@@ -118,7 +131,10 @@ void topic_free(struct topic *t);
  * if a delta may be made against it (a reference, the caller's), else NULL. */
 struct msg *bases_replace(struct topic *t, struct msg *m);
 void bases_free(struct topic *t);
-
+/* Callbacks may make members leave, and the last one takes the topic along: it stays until the
+ * one who walks lets go. */
+void topic_hold(struct topic *t);
+void topic_let_go(struct topic *t);
 /* Takes a reference of its own. */
 void fanout_add(struct topic *t, struct msg *m);
 /* Now, whatever waits. */

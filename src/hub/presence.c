@@ -17,12 +17,19 @@
 
 enum { CROWD = 50, CROWD_MS = 50 };
 
+/* A meta's JSON, shared by the member and the change that tells of it. */
+struct text {
+    size_t refs, n;
+    char bytes[];
+};
 struct meta {
     struct list link;    /* member->metas */
     struct list leaving; /* presence->leaving, while in its grace time */
     struct member *member;
     uint64_t session, ref, gone_ms;
-    struct str text; /* owned */
+    struct text *text;
+    uint64_t window; /* in which it joined or was updated last, and the change that says so */
+    size_t change;
 };
 struct member {
     struct list metas;
@@ -30,17 +37,43 @@ struct member {
     size_t key_n;
     char key[];
 };
-struct change {
-    char *key; /* owned */
+/* What happened to a key in this window. */
+struct touched {
+    struct list link;         /* in order of the first touch */
+    bool was_here;            /* before the first of its changes */
+    size_t first[2], last[2]; /* 1 + index of its leaves and joins; 0 = none */
     size_t key_n;
-    bool is_join, was_here; /* was_here: the key, when the window's first change touched it */
-    uint64_t session, ref, ref_prev;
-    struct str text; /* owned */
+    char key[];
 };
+struct change {
+    bool is_void; /* taken back */
+    uint64_t session, ref, ref_prev;
+    struct text *text;
+    size_t next; /* 1 + index of the next one of this key and side */
+};
+enum { LEAVES, JOINS };
 
-static struct str copy(struct str s)
+static struct text *text_new(struct str s)
 {
-    return str_of(str_dup(s), s.n);
+    struct text *t = mem_try(sizeof(*t) + s.n);
+    if (!t)
+        return NULL;
+    t->refs = 1;
+    t->n = s.n;
+    if (s.n)
+        memcpy(t->bytes, s.p, s.n);
+    return t;
+}
+
+static void text_unref(struct text *t)
+{
+    if (t && --t->refs == 0)
+        mem_free(t);
+}
+
+static struct str text_str(const struct text *t)
+{
+    return str_of(t->bytes, t->n);
 }
 
 bool presence_is_empty(const struct channel *c)
@@ -70,10 +103,15 @@ struct builder {
     char *text;
 };
 
+/* Without u when there is no memory: a state is as large as its members made it. */
 static struct builder builder_new(size_t entries, size_t metas, size_t text)
 {
-    struct builder b;
-    b.u = mem_new(sizeof(*b.u) + entries * sizeof(*b.entries) + metas * sizeof(*b.metas) + text);
+    struct builder b = {0};
+    size_t fixed = entries * sizeof(*b.entries) + metas * sizeof(*b.metas);
+    b.u = mem_try(sizeof(*b.u) + fixed + text);
+    if (!b.u)
+        return b;
+    memset(b.u, 0, sizeof(*b.u) + fixed);
     ref_init(&b.u->ref);
     b.entries = (struct presence_entry *)(void *)(b.u + 1);
     b.metas = (struct presence_meta *)(void *)(b.entries + entries);
@@ -90,6 +128,12 @@ static struct str builder_text(struct builder *b, struct str s)
     return str_of(p, s.n);
 }
 
+/* The change that tells of this meta, if it is of this window. */
+static struct change *own_change(const struct presence *pr, const struct meta *m)
+{
+    return m->window == pr->window && m->change ? &pr->changes[m->change - 1] : NULL;
+}
+
 struct presence_update *presence_state(const struct channel *c)
 {
     const struct presence *pr = &c->presence;
@@ -98,88 +142,99 @@ struct presence_update *presence_state(const struct channel *c)
     for (size_t at = 0; (mb = map_next(&pr->members, &at));) {
         text += mb->key_n;
         for (struct list *l = mb->metas.next; l != &mb->metas; l = l->next)
-            text += LIST_OF(l, struct meta, link)->text.n;
+            text += LIST_OF(l, struct meta, link)->text->n;
     }
     struct builder b = builder_new(pr->members.count, pr->metas_count, text);
+    if (!b.u)
+        return NULL;
     b.u->is_state = true;
     b.u->joins = b.entries;
-    b.u->joins_count = pr->members.count;
     for (size_t at = 0; (mb = map_next(&pr->members, &at));) {
-        struct presence_entry *e = b.entries++;
-        e->key = builder_text(&b, str_of(mb->key, mb->key_n));
-        e->metas = b.metas;
-        e->metas_count = mb->count;
-        e->is_edge = true;
+        struct presence_entry e = {.metas = b.metas, .is_edge = true};
         for (struct list *l = mb->metas.next; l != &mb->metas; l = l->next) {
             struct meta *m = LIST_OF(l, struct meta, link);
+            if (own_change(pr, m))
+                continue;
             *b.metas++ = (struct presence_meta){
-                .session = m->session, .ref = m->ref, .meta = builder_text(&b, m->text)};
+                .session = m->session, .ref = m->ref, .meta = builder_text(&b, text_str(m->text))};
+            e.metas_count++;
         }
+        if (!e.metas_count)
+            continue;
+        e.key = builder_text(&b, str_of(mb->key, mb->key_n));
+        *b.entries++ = e;
     }
+    b.u->joins_count = (size_t)(b.entries - b.u->joins);
     return b.u;
 }
 
-/* The changes of one side, grouped by key; quadratic in the keys of one window only. */
-static size_t build_side(struct channel *c, struct builder *b, bool joins)
+/* The changes of one side, grouped by key. */
+static size_t build_side(struct channel *c, struct builder *b, int side)
 {
     struct presence *pr = &c->presence;
     struct presence_entry *first = b->entries;
-    for (size_t i = 0; i < pr->changes_count; i++) {
-        struct change *ch = &pr->changes[i];
-        if (ch->is_join != joins || !ch->key)
-            continue;
-        struct str key = str_of(ch->key, ch->key_n);
-        struct presence_entry *e = b->entries++;
-        e->key = builder_text(b, key);
-        e->metas = b->metas;
-        e->is_edge = joins ? !ch->was_here : !map_get(&pr->members, key);
-        for (size_t j = i; j < pr->changes_count; j++) {
-            struct change *same = &pr->changes[j];
-            if (same->is_join != joins || !same->key ||
-                !str_eq(str_of(same->key, same->key_n), key))
+    for (struct list *l = pr->touched_order.next; l != &pr->touched_order; l = l->next) {
+        const struct touched *to = LIST_OF(l, struct touched, link);
+        struct str key = str_of(to->key, to->key_n);
+        struct presence_entry e = {.metas = b->metas};
+        for (size_t at = to->first[side]; at; at = pr->changes[at - 1].next) {
+            const struct change *ch = &pr->changes[at - 1];
+            if (ch->is_void)
                 continue;
-            *b->metas++ = (struct presence_meta){.session = same->session,
-                                                 .ref = same->ref,
-                                                 .ref_prev = same->ref_prev,
-                                                 .meta = builder_text(b, same->text)};
-            e->metas_count++;
-            if (same != ch) {
-                mem_free(same->key);
-                same->key = NULL;
-            }
+            *b->metas++ = (struct presence_meta){.session = ch->session,
+                                                 .ref = ch->ref,
+                                                 .ref_prev = ch->ref_prev,
+                                                 .meta = builder_text(b, text_str(ch->text))};
+            e.metas_count++;
         }
-        mem_free(ch->key);
-        ch->key = NULL;
+        if (!e.metas_count)
+            continue;
+        e.key = builder_text(b, key);
+        e.is_edge = side == JOINS ? !to->was_here : !map_get(&pr->members, key);
+        *b->entries++ = e;
     }
     return (size_t)(b->entries - first);
 }
 
 static void clear_changes(struct presence *pr)
 {
-    for (size_t i = 0; i < pr->changes_count; i++) {
-        mem_free(pr->changes[i].key);
-        mem_free((char *)pr->changes[i].text.p);
-    }
-    pr->changes_count = 0;
+    struct list *link;
+    for (size_t i = 0; i < pr->changes_count; i++)
+        text_unref(pr->changes[i].text);
+    pr->changes_count = pr->changes_live = 0;
+    while ((link = list_take(&pr->touched_order)))
+        mem_free(LIST_OF(link, struct touched, link));
+    map_free(&pr->touched);
+    pr->window++;
 }
+
+static void wake_in(struct channel *c, uint64_t delay_ms);
 
 static void send_update(struct channel *c)
 {
     struct presence *pr = &c->presence;
     struct loops *ls = loop_siblings(c->hub->loop);
+    struct str name = channel_name(c);
     size_t text = 0;
-    if (!pr->changes_count)
+    if (!pr->changes_live) { /* come and gone: nobody's business */
+        clear_changes(pr);
         return;
+    }
     for (size_t i = 0; i < pr->changes_count; i++)
-        text += pr->changes[i].key_n + pr->changes[i].text.n;
-    struct builder b = builder_new(pr->changes_count, pr->changes_count, text);
+        text += pr->changes[i].text->n;
+    for (struct list *l = pr->touched_order.next; l != &pr->touched_order; l = l->next)
+        text += 2 * LIST_OF(l, struct touched, link)->key_n;
+    struct builder b = builder_new(2 * pr->touched.count, pr->changes_count, text);
+    if (!b.u) { /* the window stays open until there is memory */
+        wake_in(c, CROWD_MS);
+        return;
+    }
     b.u->joins = b.entries;
-    b.u->joins_count = build_side(c, &b, true);
+    b.u->joins_count = build_side(c, &b, JOINS);
     b.u->leaves = b.entries;
-    b.u->leaves_count = build_side(c, &b, false);
+    b.u->leaves_count = build_side(c, &b, LEAVES);
     clear_changes(pr);
     for (uint64_t left = c->loops; left; left &= left - 1) {
-        struct str name = channel_name(c);
         struct mail_presence *mp = mem_new(sizeof(*mp) + name.n);
         mp->mail.deliver = subscription_on_presence;
         mp->update = b.u;
@@ -189,6 +244,12 @@ static void send_update(struct channel *c)
         loop_post(loops_at(ls, (unsigned)__builtin_ctzll(left)), &mp->mail);
     }
     presence_update_unref(&b.u);
+}
+
+void presence_flush(struct channel *c)
+{
+    if (c->presence.changes_count)
+        send_update(c);
 }
 
 static void on_turn(struct loop *l, struct turn_task *task)
@@ -227,52 +288,45 @@ static void wake_in(struct channel *c, uint64_t delay_ms)
 
 /* ---- changes --------------------------------------------------------------------------- */
 
-static bool was_here(const struct presence *pr, struct str key)
+static struct touched *touch(struct presence *pr, struct str key)
 {
-    for (size_t i = 0; i < pr->changes_count; i++)
-        if (str_eq(str_of(pr->changes[i].key, pr->changes[i].key_n), key))
-            return pr->changes[i].was_here;
-    return map_get(&pr->members, key) != NULL;
+    struct touched *to = map_get(&pr->touched, key);
+    if (to)
+        return to;
+    to = mem_new(sizeof(*to) + key.n);
+    to->was_here = map_get(&pr->members, key) != NULL;
+    to->key_n = key.n;
+    memcpy(to->key, key.p, key.n);
+    map_put(&pr->touched, str_of(to->key, to->key_n), to);
+    list_push(&pr->touched_order, &to->link);
+    return to;
 }
 
-/* A leave of a meta that joined in this window takes the join back. */
-static bool take_back(struct presence *pr, uint64_t ref)
-{
-    for (size_t i = 0; i < pr->changes_count; i++) {
-        struct change *ch = &pr->changes[i];
-        if (!ch->is_join || ch->ref != ref || ch->ref_prev)
-            continue;
-        mem_free(ch->key);
-        mem_free((char *)ch->text.p);
-        memmove(ch, ch + 1, (pr->changes_count - i - 1) * sizeof(*ch));
-        pr->changes_count--;
-        return true;
-    }
-    return false;
-}
-
-static void note(struct channel *c, bool is_join, bool here, const struct meta *m,
-                 uint64_t ref_prev)
+/* The key was touched before the member's list changed. Returns 1 + index. */
+static size_t note(struct channel *c, struct touched *to, int side, const struct meta *m,
+                   uint64_t ref_prev)
 {
     struct presence *pr = &c->presence;
     if (pr->changes_count == pr->changes_capacity)
         pr->changes = mem_grow(pr->changes, &pr->changes_capacity, pr->changes_count + 1,
                                sizeof(*pr->changes));
-    struct str key = str_of(m->member->key, m->member->key_n);
-    pr->changes[pr->changes_count++] = (struct change){.key = str_dup(key),
-                                                       .key_n = key.n,
-                                                       .is_join = is_join,
-                                                       .was_here = here,
-                                                       .session = m->session,
-                                                       .ref = m->ref,
-                                                       .ref_prev = ref_prev,
-                                                       .text = copy(m->text)};
+    pr->changes[pr->changes_count++] = (struct change){
+        .session = m->session, .ref = m->ref, .ref_prev = ref_prev, .text = m->text};
+    m->text->refs++;
+    pr->changes_live++;
+    size_t at = pr->changes_count;
+    if (to->last[side])
+        pr->changes[to->last[side] - 1].next = at;
+    else
+        to->first[side] = at;
+    to->last[side] = at;
     if (pr->members.count > CROWD) {
         wake_in(c, CROWD_MS);
     } else {
         c->presence_task.run = on_turn;
         loop_at_turn_end(c->hub->loop, TURN_FANOUT, &c->presence_task);
     }
+    return at;
 }
 
 static void free_meta(struct presence *pr, struct meta *m)
@@ -286,16 +340,21 @@ static void free_meta(struct presence *pr, struct meta *m)
         map_remove(&pr->members, str_of(mb->key, mb->key_n));
         mem_free(mb);
     }
-    mem_free((char *)m->text.p);
+    text_unref(m->text);
     mem_free(m);
 }
 
 static void remove_meta(struct channel *c, struct meta *m)
 {
     struct presence *pr = &c->presence;
-    bool here = was_here(pr, str_of(m->member->key, m->member->key_n));
-    if (!take_back(pr, m->ref))
-        note(c, false, here, m, 0);
+    struct touched *to = touch(pr, str_of(m->member->key, m->member->key_n));
+    struct change *own = own_change(pr, m);
+    if (own) { /* it came in this window; if it was an update, the leave is noted already */
+        own->is_void = true;
+        pr->changes_live--;
+    } else {
+        note(c, to, LEAVES, m, 0);
+    }
     free_meta(pr, m);
 }
 
@@ -320,25 +379,50 @@ static struct meta *find_leaving(struct member *mb)
     return NULL;
 }
 
-static void update_meta(struct channel *c, struct meta *m, const struct hub_track *t)
+static uint64_t next_ref(struct channel *c)
+{
+    return (uint64_t)loop_index(c->hub->loop) << 48 | ++c->hub->presence_ref;
+}
+
+static int update_meta(struct channel *c, struct meta *m, const struct hub_track *t)
 {
     struct presence *pr = &c->presence;
-    bool same = str_eq(m->text, t->meta);
-    list_drop(&m->leaving);
-    if (same) { /* who came back within the lease or grace says the same again: no news */
-        m->session = t->session;
-        return;
-    }
     uint64_t ref_prev = m->ref;
-    bool here = was_here(pr, t->key);
-    bool fresh = take_back(pr, m->ref);
-    if (!fresh)
-        note(c, false, here, m, 0);
-    mem_free((char *)m->text.p);
-    m->text = copy(t->meta);
+    list_drop(&m->leaving);
     m->session = t->session;
-    m->ref = (uint64_t)loop_index(c->hub->loop) << 48 | ++c->hub->presence_ref;
-    note(c, true, here, m, fresh ? 0 : ref_prev);
+    if (str_eq(text_str(m->text), t->meta)) /* who came back says the same again: no news */
+        return 0;
+    struct text *text = text_new(t->meta);
+    if (!text)
+        return E_NO_MEMORY;
+    struct touched *to = touch(pr, t->key);
+    struct change *own = own_change(pr, m);
+    if (!own)
+        note(c, to, LEAVES, m, 0);
+    text_unref(m->text);
+    m->text = text;
+    m->ref = next_ref(c);
+    if (own) { /* of one window only the last word is told */
+        text_unref(own->text);
+        own->text = text;
+        text->refs++;
+        own->ref = m->ref;
+        own->session = m->session;
+        return 0;
+    }
+    m->change = note(c, to, JOINS, m, ref_prev);
+    m->window = pr->window;
+    return 0;
+}
+
+static struct member *member_new(struct presence *pr, struct str key)
+{
+    struct member *mb = mem_new(sizeof(*mb) + key.n);
+    list_init(&mb->metas);
+    mb->key_n = key.n;
+    memcpy(mb->key, key.p, key.n);
+    map_put(&pr->members, str_of(mb->key, mb->key_n), mb);
+    return mb;
 }
 
 static int track(struct channel *c, struct hub_track *t)
@@ -351,30 +435,29 @@ static int track(struct channel *c, struct hub_track *t)
     if (!m && mb)
         m = find_leaving(mb);
     if (m) {
-        update_meta(c, m, t);
+        int err = update_meta(c, m, t);
         t->ref = m->ref;
-        return 0;
+        return err;
     }
     if (pr->metas_count >= c->hub->config->presence_members_max)
         return E_TOO_MANY;
-    bool here = was_here(pr, t->key);
-    if (!mb) {
-        mb = mem_new(sizeof(*mb) + t->key.n);
-        list_init(&mb->metas);
-        mb->key_n = t->key.n;
-        memcpy(mb->key, t->key.p, t->key.n);
-        map_put(&pr->members, str_of(mb->key, mb->key_n), mb);
-    }
+    struct text *text = text_new(t->meta);
+    if (!text)
+        return E_NO_MEMORY;
+    struct touched *to = touch(pr, t->key);
+    if (!mb)
+        mb = member_new(pr, t->key);
     m = mem_new(sizeof(*m));
     m->member = mb;
     m->session = t->session;
-    m->ref = t->ref = (uint64_t)loop_index(c->hub->loop) << 48 | ++c->hub->presence_ref;
-    m->text = copy(t->meta);
+    m->ref = t->ref = next_ref(c);
+    m->text = text;
     list_push(&mb->metas, &m->link);
     mb->count++;
     pr->metas_count++;
     metric_add(M_PRESENCE_MEMBERS, 1);
-    note(c, true, here, m, 0);
+    m->change = note(c, to, JOINS, m, 0);
+    m->window = pr->window;
     return 0;
 }
 

@@ -5,7 +5,8 @@
  *
  * Rules (since = the client's position):
  *   same epoch, offset >= evicted     -> all after it, recovered
- *   same epoch, older                 -> gap (offset + 1 .. evicted), then all that is kept
+ *   same epoch, older                 -> gap (offset + 1 .. evicted), then all that is kept;
+ *                                        durable: evicted is what the store's retention took
  *   another epoch                     -> reset: gap for what the old log had, then all kept
  *   no epoch, offset 0                -> all that is kept, no claim
  *   offset beyond the newest          -> as another epoch: that position was never given */
@@ -31,6 +32,24 @@ static void msgs_add(struct msgs *ms, struct msg *m)
 static void msgs_add_kept(struct msgs *ms, const struct history *hi, uint64_t after)
 {
     for (size_t i = history_after(hi, after); i < hi->count; i++) {
+        struct msg *m = history_at(hi, i);
+        msg_ref(m);
+        msgs_add(ms, m);
+    }
+}
+
+/* Of what is kept no more than the query can use, and one for `more`. */
+static void msgs_add_asked(struct msgs *ms, const struct history *hi, const struct hub_query *q)
+{
+    size_t first = history_after(hi, q->after);
+    size_t end = q->before ? history_after(hi, q->before - 1) : hi->count;
+    if (end > first && end - first > q->limit + 1) {
+        if (q->after)
+            end = first + q->limit + 1;
+        else
+            first = end - q->limit - 1;
+    }
+    for (size_t i = first; i < end; i++) {
         struct msg *m = history_at(hi, i);
         msg_ref(m);
         msgs_add(ms, m);
@@ -69,6 +88,7 @@ static void answer(struct channel *c, struct mail_subscribe *ms, struct hub_subs
     out->mail.deliver = subscription_on_subscribed;
     out->sub_id = ms->sub_id;
     a->is_catch_up = ms->is_catch_up;
+    a->since = ms->options.since;
     a->missed = missed->list;
     a->missed_count = missed->count;
     memcpy(a->at.epoch, c->epoch, sizeof(a->at.epoch));
@@ -88,6 +108,9 @@ struct reading {
     struct mail_subscribe *subscribe; /* one of the two */
     struct hub_query *query;
     struct hub_subscribed answer;
+    uint64_t evicted_then; /* memory's, when the store was asked */
+    bool is_partial;       /* the store has more than one answer may hold */
+    bool is_claim;         /* the position was given by this log: what is missing after it is a gap */
     struct msgs msgs;
 };
 
@@ -96,21 +119,30 @@ static void query_fill(struct channel *c, struct hub_query *q, struct msgs *msgs
 
 static void read_on(struct reading *r, uint64_t after);
 
+static void note_gap(struct hub_subscribed *a, uint64_t from, uint64_t to)
+{
+    if (from > to)
+        return;
+    if (!a->gap_to)
+        a->gap_from = from;
+    a->gap_to = to;
+    a->recovered = false;
+}
+
 static void read_finished(struct reading *r, int err)
 {
     struct channel *c = r->channel;
     c->reads_pending--;
     uint64_t last = r->msgs.count ? r->msgs.list[r->msgs.count - 1]->offset : r->read.after;
-    if (err || last < c->history.evicted_offset) {
+    if (err || (r->is_partial && last < c->history.evicted_offset)) {
         /* What lies between the store's part and memory's cannot be had now: said. */
-        r->answer.gap_from = last + 1;
-        r->answer.gap_to = c->history.evicted_offset;
-        r->answer.recovered = false;
+        note_gap(&r->answer, last + 1, c->history.evicted_offset);
     }
     msgs_add_kept(&r->msgs, &c->history, last);
     if (r->subscribe) {
         answer(c, r->subscribe, &r->answer, &r->msgs);
     } else {
+        r->query->err = err;
         query_fill(c, r->query, &r->msgs);
         query_answer(r->query);
     }
@@ -124,10 +156,15 @@ static void on_read(struct store_read *sr)
     for (size_t i = 0; i < got; i++)
         msgs_add(&r->msgs, sr->msgs[i]);
     mem_free(sr->msgs);
+    if (!sr->err && r->is_claim && sr->after < sr->evicted_offset)
+        note_gap(&r->answer, sr->after + 1, sr->evicted_offset);
+    r->is_claim |= r->msgs.count > 0; /* what comes next follows what was read */
     uint64_t last = r->msgs.count ? r->msgs.list[r->msgs.count - 1]->offset : sr->after;
-    bool more = got == STORE_READ_MAX && last < r->channel->history.evicted_offset &&
-                r->msgs.count < STORE_TOTAL_MAX;
-    if (more)
+    /* Was it all, when it was asked for, and has memory let go of more since then? */
+    uint64_t evicted = r->channel->history.evicted_offset;
+    bool more = !sr->err && last < evicted && (got == STORE_READ_MAX || evicted > r->evicted_then);
+    r->is_partial = more && r->msgs.count >= STORE_TOTAL_MAX;
+    if (more && !r->is_partial)
         read_on(r, last);
     else
         read_finished(r, sr->err);
@@ -137,6 +174,7 @@ static void read_on(struct reading *r, uint64_t after)
 {
     void *store;
     const struct store_ops *ops = hub_store_ops(&store);
+    r->evicted_then = r->channel->history.evicted_offset;
     r->read = (struct store_read){.home = r->channel->hub->loop,
                                   .done = on_read,
                                   .channel = channel_name(r->channel),
@@ -146,7 +184,7 @@ static void read_on(struct reading *r, uint64_t after)
 }
 
 static bool read_store(struct channel *c, struct mail_subscribe *ms, struct hub_query *q,
-                       const struct hub_subscribed *a, uint64_t after)
+                       const struct hub_subscribed *a, uint64_t after, bool is_claim)
 {
     void *store;
     if (!c->settings->durable || !hub_store_ops(&store) || after >= c->history.evicted_offset)
@@ -156,6 +194,7 @@ static bool read_store(struct channel *c, struct mail_subscribe *ms, struct hub_
     r->subscribe = ms;
     r->query = q;
     r->answer = *a;
+    r->is_claim = is_claim;
     c->reads_pending++;
     read_on(r, after);
     return true;
@@ -189,10 +228,9 @@ void recover_subscribe(struct channel *c, struct mail_subscribe *ms)
     if (!here) {
         a.reset = true;
         a.recovered = false;
-        a.gap_from = o->since.offset + 1;
-        a.gap_to = o->since.offset + 1;
+        a.gap_from = a.gap_to = o->since.offset < UINT64_MAX ? o->since.offset + 1 : UINT64_MAX;
     }
-    if (read_store(c, ms, NULL, &a, after))
+    if (read_store(c, ms, NULL, &a, after, here && !everything))
         return;
     if (here && !everything && after < hi->evicted_offset) {
         a.recovered = false;
@@ -256,18 +294,21 @@ static void query_fill(struct channel *c, struct hub_query *q, struct msgs *msgs
 void recover_query(struct channel *c, struct hub_query *q)
 {
     struct msgs msgs = {0};
-    if (!c) {
-        q->err = E_TOO_MANY;
+    if (!c) { /* refused, or a channel that is not there: nothing was said, nobody is here */
         query_answer(q);
         return;
     }
     if (q->want_presence)
-        q->presence = presence_state(c);
+        presence_flush(c);
+    if (q->want_presence && !(q->presence = presence_state(c)))
+        q->err = E_NO_MEMORY;
     struct hub_subscribed a = {0};
-    if (q->want_history && q->limit && read_store(c, NULL, q, &a, q->after))
+    c->hub->history_bytes +=
+        (size_t)history_trim(&c->history, c->settings, loop_wall_ms(c->hub->loop));
+    if (q->want_history && q->limit && read_store(c, NULL, q, &a, q->after, false))
         return;
     if (q->want_history)
-        msgs_add_kept(&msgs, &c->history, q->after);
+        msgs_add_asked(&msgs, &c->history, q);
     query_fill(c, q, &msgs);
     query_answer(q);
 }

@@ -30,6 +30,7 @@ struct store_read {
     int err;
     struct msg **msgs; /* new references, array by mem_new: the caller's */
     size_t msgs_count;
+    uint64_t evicted_offset; /* newest offset that retention has removed, 0 = none */
 };
 struct store_ops {
     void (*open)(void *store, struct store_open *o);

@@ -51,6 +51,17 @@ void topic_free(struct topic *t)
     mem_free(t);
 }
 
+void topic_hold(struct topic *t)
+{
+    t->holds++;
+}
+
+void topic_let_go(struct topic *t)
+{
+    if (--t->holds == 0 && t->is_over)
+        topic_free(t);
+}
+
 static void send_unsubscribe(struct topic *t)
 {
     struct hub *h = t->hub;
@@ -90,7 +101,10 @@ static void member_drop(struct subscription *sub)
         return;
     send_unsubscribe(t);
     map_remove(&t->hub->topics, str_of(t->name, t->name_n));
-    topic_free(t);
+    if (t->holds)
+        t->is_over = true;
+    else
+        topic_free(t);
 }
 
 static void ask(struct hub *h, struct subscription *sub, const struct subscribe_options *options,
@@ -146,8 +160,9 @@ void hub_catch_up(struct hub *h, struct subscription *sub)
 void hub_set_kind(struct hub *h, struct subscription *sub, enum encoding_kind kind)
 {
     (void)h;
-    if (sub->state != SUB_NONE) {
+    if (sub->state != SUB_NONE)
         fanout_run(sub->topic); /* what waits was promised to the old kind */
+    if (sub->state != SUB_NONE) {
         sub->topic->kinds[sub->kind]--;
         sub->topic->kinds[kind]++;
     }
@@ -212,7 +227,9 @@ static void settle(struct subscription *sub, struct hub_subscribed *answer)
     answer->missed_count = keep_wanted(sub, answer->missed, answer->missed_count);
     sub->state = SUB_LIVE;
     uint64_t id = sub->id;
-    if (!answer->missed_count)
+    if (answer->gap_to && !answer->reset)
+        sub->offset = answer->gap_from - 1; /* until it was told */
+    else if (!answer->missed_count)
         sub->offset = answer->at.offset;
     else if (answer->missed[0]->offset)
         sub->offset = answer->missed[0]->offset - 1;

@@ -177,6 +177,8 @@ static void drop_rooms(struct tw_server *s)
         return;
     listeners_close(s);
     worker_lane_close(&s->lane);
+    db_stop(s->db); /* its answers find everything as it was, */
+    loops_settle(s->loops);
     api_teardown(s->loops);
     transport_teardown(s->loops);
     session_teardown(s->loops);
