@@ -65,9 +65,11 @@ static void add_presence(struct str channel, const struct presence_update *u, st
     struct arena a = {0};
     struct native_member *joins = members_of(u->joins, u->joins_count, &a);
     struct native_member *leaves = members_of(u->leaves, u->leaves_count, &a);
-    if (joins && leaves && u->is_state)
+    if (!joins || !leaves)
+        out->failed = true;
+    else if (u->is_state)
         native_add_presence_state(out, channel, joins, u->joins_count, ref);
-    else if (joins && leaves)
+    else
         native_add_presence_diff(out, channel, joins, u->joins_count, leaves, u->leaves_count);
     arena_free(&a);
 }
@@ -316,6 +318,7 @@ static void authenticate(struct session *s, const struct native_request *nr)
 {
     struct buf b = {0};
     struct auth_verdict verdict;
+    session_charge(s);
     int err = session_authenticate(s, nr->token, &verdict);
     struct identity *id = session_identity(s);
     if (err)
@@ -328,6 +331,7 @@ static void authenticate(struct session *s, const struct native_request *nr)
 static void pong(struct session *s, const struct native_request *nr)
 {
     struct buf b = {0};
+    session_charge(s);
     native_add_pong(&b, nr->data, nr->ref);
     send_one(s, &b);
 }
@@ -385,6 +389,7 @@ void native_on_message(struct session *s, struct str payload, bool is_binary)
         return;
     }
     struct buf b = {0};
+    session_charge(s);
     native_add_error(&b, err, nr.detail, STR_NONE, nr.ref);
     send_one(s, &b);
 }

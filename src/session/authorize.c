@@ -81,6 +81,10 @@ static void on_policy(struct policy_question *q, int err)
         unpark(p);
         return;
     }
+    if (q->identity != s->identity) { /* it was asked for somebody who is no more: from the start */
+        decide(s, &p->request, 0, p);
+        return;
+    }
     if (err && !is_optional(&p->request, q->op)) {
         request_refuse(s, &p->request, err, NULL);
         unpark(p);
@@ -89,6 +93,7 @@ static void on_policy(struct policy_question *q, int err)
     decide(s, &p->request, p->next, p);
 }
 
+/* NULL when there is no memory for the copy. */
 static struct parked_request *park(struct session *s, const struct request *r)
 {
     struct parked_request *p = mem_new(sizeof(*p));
@@ -108,9 +113,15 @@ static struct parked_request *park(struct session *s, const struct request *r)
                            &c->message.key,
                            &c->message.except,
                            &c->message.with};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i]->n)
-            *texts[i] = arena_dup(a, *texts[i]);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (!texts[i]->n)
+            continue;
+        *texts[i] = arena_dup(a, *texts[i]);
+        if (!texts[i]->p) {
+            unpark(p);
+            return NULL;
+        }
+    }
     return p;
 }
 
@@ -135,6 +146,10 @@ static void decide(struct session *s, const struct request *r, size_t from,
         int err = auth_allows(s->home->rules, s->identity, ops.list[i], own.channel);
         if (err == AUTH_ASK) {
             struct parked_request *p = parked ? parked : park(s, &own);
+            if (!p) {
+                request_refuse(s, &own, E_NO_MEMORY, NULL);
+                return;
+            }
             p->request.presence = own.presence;
             ask(s, p, ops.list[i], i + 1);
             return;

@@ -44,6 +44,26 @@ static void wait_for_room(struct session *s)
     }
 }
 
+bool deliver_is_full(const struct session *s)
+{
+    return s->outlet && is_full(s, 0);
+}
+
+void deliver_when_drained(struct session *s, struct session_sub *ss)
+{
+    ss->presence_stale = true;
+    wait_for_room(s);
+}
+
+/* There was no memory for something: once more, in a while. */
+static void look_again(struct session *s)
+{
+    if (!s->look_ms) {
+        s->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
+        session_watch(s);
+    }
+}
+
 /* The reader is slow: by the channel's choice it is closed, or left to catch up later. */
 static bool refuse(struct session *s, struct session_sub *ss)
 {
@@ -62,6 +82,10 @@ static bool on_deliver(struct subscription *sub, const struct delivery *d)
     struct session *s = ss->session;
     if (!takes_more(s))
         return false;
+    if (d->is_lost) {
+        look_again(s);
+        return false;
+    }
     if (!d->segment) {
         if (is_full(s, 0))
             return refuse(s, ss);
@@ -101,6 +125,10 @@ static bool replay(struct session *s, struct session_sub *ss, const struct hub_s
         } else {
             buf_clear(b);
             encoding_get()->message(s->home->loop, ss->sub.kind, m, b);
+            if (b->failed) {
+                look_again(s);
+                return false;
+            }
             outlet_send_framed(s->outlet, buf_str(b));
             s->stream += b->n;
             (void)position_note(s, ss, position_stream(s), m->offset);
@@ -114,17 +142,51 @@ static bool replay(struct session *s, struct session_sub *ss, const struct hub_s
 static void answer_subscribe(struct session *s, struct session_sub *ss,
                              const struct hub_subscribed *a)
 {
+    struct hub_subscribed told = *a;
     struct answer out = {.type = REQUEST_SUBSCRIBE,
                          .err = a->err,
                          .channel = session_sub_channel(ss),
                          .ref = str_of(ss->ref, ss->ref_n),
                          .sub = ss,
-                         .subscribed = a,
+                         .subscribed = &told,
                          .is_resume = ss->is_resume};
+    if (ss->sub.wants_presence && !a->err) { /* who is here can be many: not on top of much else */
+        if (deliver_is_full(s)) {
+            told.presence = NULL;
+            deliver_when_drained(s, ss);
+        } else if (!a->presence) {
+            ss->presence_stale = true;
+            look_again(s);
+        }
+    }
     s->ops->answer(s, &out);
     mem_free(ss->ref); /* answered: a resume later is nobody's request */
     ss->ref = NULL;
     ss->ref_n = 0;
+}
+
+/* A gap must arrive like a message: what stands before it is where the client is until then. After
+ * a reset that place is one in the old log, and stays parked. */
+static void note_gap(struct session *s, struct session_sub *ss, const struct hub_subscribed *a)
+{
+    ss->sub.offset = a->missed_count ? a->missed[0]->offset - 1 : a->at.offset;
+    if (!a->reset)
+        (void)position_note(s, ss, position_stream(s), a->gap_from);
+    else if (s->keeps_positions && position_note(s, ss, position_stream(s), 0))
+        resume_keep_asked(ss, a);
+}
+
+/* False: no room to note it; later. */
+static bool tell_gap(struct session *s, struct session_sub *ss, const struct hub_subscribed *a)
+{
+    if (!position_has_room(s, 1)) {
+        wait_for_room(s);
+        return false;
+    }
+    metric_add(M_MESSAGES_DROPPED_SLOW, (int64_t)(a->gap_to - a->gap_from + 1));
+    if (s->ops->gap)
+        s->ops->gap(s, ss, a->gap_from, a->gap_to);
+    return true;
 }
 
 static bool on_subscribed(struct subscription *sub, const struct hub_subscribed *a)
@@ -135,24 +197,30 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
         resume_learn(ss, a);
         return false;
     }
-    if (!takes_more(s))
-        return false;
-    if (a->is_catch_up) {
-        if (a->gap_to && s->ops->gap) {
-            metric_add(M_MESSAGES_DROPPED_SLOW, (int64_t)(a->gap_to - a->gap_from + 1));
-            s->ops->gap(s, ss, a->gap_from, a->gap_to);
+    if (!takes_more(s)) {
+        if (!a->is_catch_up && !a->err) { /* nobody was told: as it was */
+            resume_keep_asked(ss, a);
+            ss->keeps_asked = true;
         }
+        return false;
+    }
+    if (a->is_catch_up) {
+        if (a->gap_to && !tell_gap(s, ss, a))
+            return false;
     } else {
         answer_subscribe(s, ss, a);
-        resume_free_parked(ss);
     }
-    if (a->gap_to && !a->reset && s->state == SESSION_OPEN) /* a gap must arrive like a message */
-        (void)position_note(s, ss, position_stream(s), a->gap_from);
+    if (sub->state == SUB_NONE || s->state != SESSION_OPEN) /* it went inside the answer */
+        return false;
     if (a->err) {
         session_sub_drop(s, ss);
         return false;
     }
-    if (s->state != SESSION_OPEN || sub->state != SUB_LIVE)
+    if (!a->is_catch_up)
+        resume_free_parked(ss);
+    if (a->gap_to)
+        note_gap(s, ss, a);
+    if (sub->state != SUB_LIVE)
         return false;
     place_begin_run(ss, !a->is_catch_up);
     bool all = replay(s, ss, a);
@@ -183,8 +251,10 @@ static void on_presence(struct subscription *sub, const struct presence_update *
     if (!takes_more(s))
         return;
     if (is_full(s, end - start)) {
+        deliver_when_drained(s, ss);
+    } else if (!segment && sub->kind != ENC_NONE) {
         ss->presence_stale = true;
-        wait_for_room(s);
+        look_again(s);
     } else if (segment && end > start) {
         outlet_send_segment(s->outlet, segment, start, end - start);
         s->stream += end - start;
@@ -204,8 +274,7 @@ void session_drained(struct session *s)
         hub_catch_up(hub_of(s->home->loop), &ss->sub);
         if (ss->presence_stale) {
             ss->presence_stale = false;
-            request_perform(
-                s, &(struct request){.type = REQUEST_PRESENCE, .channel = session_sub_channel(ss)});
+            request_refresh_presence(s, ss);
         }
     }
 }

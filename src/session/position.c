@@ -43,7 +43,9 @@ static bool grow(struct session *s, size_t want)
         capacity *= 2;
     if (capacity > s->home->config->positions_max)
         return false;
-    struct delivered *ring = mem_new(capacity * sizeof(*ring));
+    struct delivered *ring = mem_try(capacity * sizeof(*ring));
+    if (!ring)
+        return false;
     for (uint32_t i = 0; i < log->count; i++)
         ring[i] = *at(log, i);
     mem_free(log->ring);
@@ -97,13 +99,20 @@ uint64_t position_of(const struct session *s, const struct session_sub *ss, uint
     const struct position_log *log = s->log;
     for (uint32_t i = 0; log && i < log->count; i++)
         if (at(log, i)->sub == ss)
-            return at(log, i)->offset - 1;
+            return at(log, i)->offset - 1; /* POSITION_RESET for 0 */
     return delivered;
 }
 
 static bool is_message(const struct delivered *d, struct str channel, uint64_t offset)
 {
     return d->sub && d->offset == offset && str_eq(session_sub_channel(d->sub), channel);
+}
+
+static void rewind_sub(struct session *s, struct session_sub *ss)
+{
+    uint64_t at = position_of(s, ss, ss->parked ? ss->parked->delivered : 0);
+    if (ss->parked && at != POSITION_RESET)
+        ss->parked->at.offset = at;
 }
 
 bool session_rewind_to(struct session *s, struct str channel, uint64_t offset)
@@ -119,8 +128,7 @@ bool session_rewind_to(struct session *s, struct str channel, uint64_t offset)
     if (keep)
         position_fold(s, at(log, keep - 1)->end);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
-        if (ss->parked)
-            ss->parked->at.offset = position_of(s, ss, ss->parked->delivered);
+        rewind_sub(s, ss);
     return true;
 }
 

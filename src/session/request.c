@@ -10,6 +10,23 @@
 
 enum { HISTORY_MAX = 1000 /* messages in one answer */ };
 
+/* Not answered by the hub since it was parked. */
+static bool is_waiting(const struct session_sub *ss)
+{
+    return ss->sub.state == SUB_NONE || ss->sub.state == SUB_ASKED;
+}
+
+/* What an attached session had, and does not have any more: it is told as it goes. */
+static void refuse_take_up(struct session *s, const struct answer *a)
+{
+    struct session_sub *ss = session_sub_find(s, a->channel);
+    if (!ss || !ss->parked || !is_waiting(ss))
+        return;
+    s->ops->answer(s, a);
+    if (s->state != SESSION_ENDED && session_sub_find(s, a->channel) == ss)
+        session_sub_drop(s, ss);
+}
+
 void request_refuse(struct session *s, const struct request *r, int err, const char *detail)
 {
     struct answer a = {.type = r->type,
@@ -17,8 +34,12 @@ void request_refuse(struct session *s, const struct request *r, int err, const c
                        .detail = detail,
                        .channel = r->channel,
                        .ref = r->ref,
-                       .id = r->message.id};
-    s->ops->answer(s, &a);
+                       .id = r->message.id,
+                       .is_resume = r->takes_up};
+    if (r->takes_up)
+        refuse_take_up(s, &a);
+    else
+        s->ops->answer(s, &a);
 }
 
 /* ---- subscribe ---------------------------------------------------------------------------- */
@@ -36,6 +57,8 @@ static bool wants_more(const struct session_sub *ss, const struct request *r)
 {
     if (r->presence && !ss->sub.wants_presence)
         return true;
+    if (ss->sub.state == SUB_NONE) /* a policy is being asked if it may come back: this may */
+        return true;
     return ss->taken_up && r->since.has_since;
 }
 
@@ -52,9 +75,22 @@ static void subscribe_again(struct session *s, struct session_sub *ss, const str
     subscribe_new(s, &more);
 }
 
+/* An attached session goes on with it, unless it went meanwhile. */
+static void take_up(struct session *s, struct session_sub *ss, const struct request *r)
+{
+    if (!ss || !ss->parked || !is_waiting(ss))
+        return;
+    ss->parked->wants_presence = r->presence;
+    resume_take_up(s, ss);
+}
+
 static void subscribe(struct session *s, const struct request *r)
 {
     struct session_sub *ss = session_sub_find(s, r->channel);
+    if (r->takes_up) {
+        take_up(s, ss, r);
+        return;
+    }
     if (ss && wants_more(ss, r)) {
         subscribe_again(s, ss, r);
         return;
@@ -180,6 +216,33 @@ struct tracking {
     char text[];
 };
 
+static struct tracked *tracked_find(struct session *s, struct str channel, struct str key)
+{
+    for (struct list *l = s->tracked.next; l != &s->tracked; l = l->next) {
+        struct tracked *t = LIST_OF(l, struct tracked, link);
+        if (str_eq(str_of(t->text, t->channel_n), channel) &&
+            str_eq(str_of(t->text + t->channel_n, t->key_n), key))
+            return t;
+    }
+    return NULL;
+}
+
+static void tracked_drop(struct session *s, struct tracked *t)
+{
+    list_drop(&t->link);
+    s->tracked_count--;
+    mem_free(t);
+}
+
+/* Refused for good: it does not count. (Without memory a former meta may stand there still.) */
+static void forget_refused(struct session *s, const struct hub_track *t)
+{
+    struct tracked *mine =
+        t->is_untrack || t->err == E_NO_MEMORY ? NULL : tracked_find(s, t->channel, t->key);
+    if (t->err && mine)
+        tracked_drop(s, mine);
+}
+
 static void on_tracked(struct hub_track *t)
 {
     struct tracking *w = (struct tracking *)(void *)t;
@@ -189,6 +252,7 @@ static void on_tracked(struct hub_track *t)
                            .err = t->err,
                            .channel = t->channel,
                            .ref = w->ref};
+        forget_refused(s, t);
         s->ops->answer(s, &a);
     }
     mem_free(w);
@@ -214,20 +278,9 @@ static void send_track(struct session *s, const struct request *r, bool is_untra
     hub_track(hub_of(s->home->loop), &w->track);
 }
 
-static struct tracked *tracked_find(struct session *s, const struct request *r)
-{
-    for (struct list *l = s->tracked.next; l != &s->tracked; l = l->next) {
-        struct tracked *t = LIST_OF(l, struct tracked, link);
-        if (str_eq(str_of(t->text, t->channel_n), r->channel) &&
-            str_eq(str_of(t->text + t->channel_n, t->key_n), r->key))
-            return t;
-    }
-    return NULL;
-}
-
 static void track(struct session *s, const struct request *r)
 {
-    struct tracked *t = tracked_find(s, r);
+    struct tracked *t = tracked_find(s, r->channel, r->key);
     if (!t && s->tracked_count >= s->home->config->tracked_max) {
         request_refuse(s, r, E_TOO_MANY, "Too many presence entries on this connection");
         return;
@@ -244,16 +297,9 @@ static void track(struct session *s, const struct request *r)
     send_track(s, r, false, 0, false);
 }
 
-static void tracked_drop(struct session *s, struct tracked *t)
-{
-    list_drop(&t->link);
-    s->tracked_count--;
-    mem_free(t);
-}
-
 static void untrack(struct session *s, const struct request *r)
 {
-    struct tracked *t = tracked_find(s, r);
+    struct tracked *t = tracked_find(s, r->channel, r->key);
     if (t)
         tracked_drop(s, t);
     send_track(s, r, true, 0, false);
@@ -276,29 +322,48 @@ struct querying {
     struct hub_query query;
     uint64_t session_id;
     enum request_type type;
+    bool is_refresh;
     struct str ref;
     char text[];
 };
+
+static void answer_query(struct session *s, struct querying *w)
+{
+    struct hub_query *q = &w->query;
+    struct answer a = {
+        .type = w->type, .err = q->err, .channel = q->channel, .ref = w->ref, .query = q};
+    struct session_sub *ss = w->is_refresh ? session_sub_find(s, q->channel) : NULL;
+    /* An answer can be large, so it is not made for one who has not read the others. */
+    bool is_full = deliver_is_full(s);
+    if (w->is_refresh && (is_full || q->err)) {
+        if (ss)
+            deliver_when_drained(s, ss);
+        return;
+    }
+    if (is_full && !a.err) {
+        a.err = E_TOO_MANY;
+        a.detail = "Too many answers wait to be read";
+    }
+    s->ops->answer(s, &a);
+}
 
 static void on_queried(struct hub_query *q)
 {
     struct querying *w = (struct querying *)(void *)q;
     struct session *s = session_find(q->home, w->session_id);
-    if (s && s->state == SESSION_OPEN) {
-        struct answer a = {
-            .type = w->type, .err = q->err, .channel = q->channel, .ref = w->ref, .query = q};
-        s->ops->answer(s, &a);
-    }
+    if (s && s->state == SESSION_OPEN)
+        answer_query(s, w);
     hub_query_clear(q);
     mem_free(w);
 }
 
-static void query(struct session *s, const struct request *r)
+static void query(struct session *s, const struct request *r, bool is_refresh)
 {
     struct querying *w = mem_new(sizeof(*w) + r->channel.n + r->ref.n);
     char *at = w->text;
     w->session_id = s->id;
     w->type = r->type;
+    w->is_refresh = is_refresh;
     w->ref = put(&at, r->ref);
     w->query.channel = put(&at, r->channel);
     w->query.want_history = r->type == REQUEST_HISTORY;
@@ -309,6 +374,11 @@ static void query(struct session *s, const struct request *r)
     w->query.limit = r->limit;
     w->query.done = on_queried;
     hub_query(hub_of(s->home->loop), &w->query);
+}
+
+void request_refresh_presence(struct session *s, struct session_sub *ss)
+{
+    query(s, &(struct request){.type = REQUEST_PRESENCE, .channel = session_sub_channel(ss)}, true);
 }
 
 void request_perform(struct session *s, const struct request *r)
@@ -331,7 +401,7 @@ void request_perform(struct session *s, const struct request *r)
         break;
     case REQUEST_PRESENCE:
     case REQUEST_HISTORY:
-        query(s, r);
+        query(s, r, false);
         break;
     }
 }
@@ -348,7 +418,7 @@ static bool is_name(struct str s, size_t max)
     return true;
 }
 
-static void take_token(struct session *s)
+void session_charge(struct session *s)
 {
     const struct session_config *config = s->home->config;
     uint64_t now_ms = loop_now_ms(s->home->loop);
@@ -411,7 +481,7 @@ void session_request(struct session *s, const struct request *given)
     if (s->state != SESSION_OPEN)
         return;
     if (!r.trusted)
-        take_token(s);
+        session_charge(s);
     r.channel = fill_channel(s, given);
     if ((r.type == REQUEST_TRACK || r.type == REQUEST_UNTRACK) && !r.key.n)
         r.key = s->identity->sub.n ? s->identity->sub : session_name(s);

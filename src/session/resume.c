@@ -19,24 +19,56 @@ void resume_free_parked(struct session_sub *ss)
     ss->parked = NULL;
 }
 
-/* A subscription leaves the hub, its name and position stay. */
-static void park(struct session *s, struct session_sub *ss)
+static struct parked_sub *parked_new(struct session_sub *ss)
 {
     struct str name = session_sub_channel(ss);
-    if (ss->parked && ss->sub.state == SUB_ASKED) { /* was being taken up again: as before */
-        hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
-        return;
-    }
     struct parked_sub *p = mem_new(sizeof(*p) + name.n);
     p->name_n = name.n;
     memcpy(p->name, name.p, name.n);
     p->wants_presence = ss->sub.wants_presence;
     p->no_messages = ss->sub.no_messages;
     p->kind = ss->sub.kind;
-    if (ss->sub.state != SUB_ASKED) {
+    return p;
+}
+
+/* Before all that the answer holds: what was missed, and a gap. */
+static struct position before_answer(const struct hub_subscribed *a)
+{
+    struct position at = a->at;
+    if (a->reset) {
+        at = a->since;
+        if (!at.epoch[0])
+            at.epoch[0] = '?'; /* of no log, but a position */
+    } else if (a->gap_to) {
+        at.offset = a->gap_from - 1;
+    } else if (a->missed_count) {
+        at.offset = a->missed[0]->offset - 1;
+    }
+    return at;
+}
+
+void resume_keep_asked(struct session_sub *ss, const struct hub_subscribed *answer)
+{
+    if (!ss->parked)
+        ss->parked = parked_new(ss);
+    ss->parked->at = before_answer(answer);
+}
+
+/* A subscription leaves the hub, its name and position stay. */
+static void park(struct session *s, struct session_sub *ss)
+{
+    bool is_new = ss->sub.state == SUB_ASKED || ss->sub.state == SUB_NONE;
+    uint64_t at = is_new ? 0 : position_of(s, ss, ss->sub.offset);
+    /* It was being taken up again, or has not heard yet that its log began anew: as before. */
+    if (ss->parked && (is_new || ss->keeps_asked || at == POSITION_RESET)) {
+        hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+        return;
+    }
+    struct parked_sub *p = parked_new(ss);
+    if (!is_new) {
         memcpy(p->at.epoch, subscription_epoch(&ss->sub), sizeof(p->at.epoch));
         p->delivered = ss->sub.offset;
-        p->at.offset = position_of(s, ss, ss->sub.offset);
+        p->at.offset = at;
         hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     } /* else the answer is on its way and says where it begins (resume_learn) */
     mem_free(ss->parked);
@@ -47,8 +79,8 @@ void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer)
 {
     struct parked_sub *p = ss->parked;
     if (p && !p->at.epoch[0] && !answer->err) {
-        p->at = answer->at;
-        p->delivered = answer->at.offset;
+        p->at = before_answer(answer);
+        p->delivered = p->at.offset;
     }
     hub_unsubscribe(hub_of(ss->session->home->loop), &ss->sub);
 }
@@ -81,12 +113,13 @@ void session_detach(struct session *s, int err)
     session_watch(s);
 }
 
-static void take_up(struct session *s, struct session_sub *ss)
+void resume_take_up(struct session *s, struct session_sub *ss)
 {
     struct parked_sub *p = ss->parked;
     hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     struct subscribe_options o = {.has_since = p->at.epoch[0] != 0, .since = p->at};
     ss->is_resume = true;
+    ss->keeps_asked = false;
     ss->taken_up = true;
     ss->sub.kind = p->kind;
     ss->sub.wants_presence = p->wants_presence;
@@ -112,15 +145,18 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     session_watch(s);
     for (struct session_sub *ss = session_sub_first(s), *next; ss; ss = next) {
         next = session_sub_next(s, ss);
-        /* The right to listen is asked again: rules and token may have changed. */
-        int err =
-            ss->parked->no_messages || ss->trusted
-                ? 0
-                : auth_allows(s->home->rules, identity, AUTH_SUBSCRIBE, session_sub_channel(ss));
-        if (err < 0)
-            session_sub_drop(s, ss);
-        else
-            take_up(s, ss);
+        if (ss->trusted) {
+            resume_take_up(s, ss);
+            continue;
+        }
+        /* The right to listen is asked again: rules, policy and token may have changed. */
+        struct request r = {.type = REQUEST_SUBSCRIBE,
+                            .channel = session_sub_channel(ss),
+                            .presence = ss->parked->wants_presence,
+                            .presence_optional = true,
+                            .no_messages = ss->parked->no_messages,
+                            .takes_up = true};
+        authorize_request(s, &r);
     }
     return 0;
 }
@@ -134,7 +170,8 @@ void session_set_position(struct session_sub *ss, const struct position *at)
 struct position session_sub_position(const struct session_sub *ss)
 {
     struct position at = {.offset = ss->sub.offset};
-    if (ss->parked)
+    if (ss->parked &&
+        (ss->sub.state == SUB_NONE || ss->sub.state == SUB_ASKED || ss->keeps_asked))
         return ss->parked->at;
     memcpy(at.epoch, subscription_epoch(&ss->sub), sizeof(at.epoch));
     return at;

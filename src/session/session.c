@@ -175,9 +175,9 @@ void session_end(struct session *s, int err, bool leave_now)
     log_debug("session", "end", "session=%s err=%d", s->name, err);
     s->state = SESSION_ENDED;
     session_untrack_all(s, leave_now ? 0 : home->config->presence_grace_ms);
+    position_free(s); /* first: no subscription need be looked for in it */
     while (!list_is_empty(&s->subs))
         session_sub_drop(s, LIST_OF(s->subs.next, struct session_sub, link));
-    position_free(s);
     resume_ticket_leave(s);
     limits_leave(s);
     session_delist(s);

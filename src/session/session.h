@@ -87,6 +87,7 @@ struct request {
     bool presence_optional; /* ... if allowed; else silently not */
     bool resumes; /* since is where this client was: what it missed is not what was before it */
     bool no_messages;
+    bool takes_up; /* session_attach asks again for what was granted before */
     enum encoding_kind kind;
     void *user; /* becomes session_sub.user */
     /* publish: content, event, id, key, format, flags; the gate fills in channel and sender */
@@ -108,6 +109,7 @@ struct session_sub {
     struct session *session;
     void *user;                /* the protocol's own; freed by it in session_ops.unsubscribed */
     struct parked_sub *parked; /* while detached: name and position */
+    bool keeps_asked;          /* parked holds although the hub has answered: not told yet */
     char *ref;                 /* of the request that is being answered */
     size_t ref_n;
     bool taken_up;           /* an attach went on with it, and nobody has said since when */
@@ -180,8 +182,8 @@ struct session *session_open(struct loop *l, const struct session_open *o);
  * sock is still readable (sock_acked). */
 void session_detach(struct session *s, int err);
 /* A new connection for a detached session. identity replaces the old one if it is for the same
- * sub; E_ACCESS_DENIED otherwise. Subscriptions come back by themselves: each gets an answer
- * with is_resume. Correct positions before (session_set_position, session_rewind_to). */
+ * sub; E_ACCESS_DENIED otherwise. Subscriptions come back by themselves, where they are granted
+ * still: each gets an answer with is_resume (perhaps before the call returns). Correct positions before (session_set_position, session_rewind_to). */
 int session_attach(struct session *s, struct outlet *outlet, struct identity *identity);
 /* For good. leave_now: presence goes without grace. */
 void session_end(struct session *s, int err, bool leave_now);
@@ -246,6 +248,8 @@ void session_drained(struct session *s);
 void session_mark(struct session *s);
 /* ... has arrived when its pong comes. */
 void session_confirm(struct session *s);
+/* Something that is no request costs the client as much as one (an error, a ping, a token). */
+void session_charge(struct session *s);
 /* Milliseconds for which this client's input should wait (its rate is used up); 0 = none. */
 uint64_t session_hold_ms(struct session *s);
 

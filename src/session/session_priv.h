@@ -104,10 +104,19 @@ void authorize_request(struct session *s, const struct request *r);
 void request_perform(struct session *s, const struct request *r);
 void request_refuse(struct session *s, const struct request *r, int err, const char *detail);
 
+/* The state of who is there for one that has missed a change. */
+void request_refresh_presence(struct session *s, struct session_sub *ss);
+
 /* deliver.c */
+/* A client that does not read: nothing large is made for it now. */
+bool deliver_is_full(const struct session *s);
+/* ... but the state of presence of this subscription when it has read. */
+void deliver_when_drained(struct session *s, struct session_sub *ss);
 extern const struct subscription_ops deliver_ops;
 
 /* position.c */
+/* An entry with offset 0 says that the log began anew: what stands before it is of another. */
+#define POSITION_RESET UINT64_MAX
 bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint64_t offset);
 bool position_has_room(struct session *s, size_t count);
 void position_forget(struct session *s, const struct session_sub *ss);
@@ -130,7 +139,10 @@ struct ticket_group {
 };
 /* The answer to a subscription that was parked before it came. */
 void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer);
+void resume_take_up(struct session *s, struct session_sub *ss);
 void resume_free_parked(struct session_sub *ss);
+/* Where the client is until it has got that answer. */
+void resume_keep_asked(struct session_sub *ss, const struct hub_subscribed *answer);
 void resume_ticket_leave(struct session *s);
 void resume_group_free(struct session_home *home, struct ticket_group *g);
 void resume_tickets_free(struct session_home *home);

@@ -381,7 +381,7 @@ static void open_peer(struct ws *w)
                                    .query = str_of(p->query, p->query_n),
                                    .engineio = open->engineio,
                                    .target = open->target};
-    if (open->claims)
+    if (open->claims && !open->who.needs_token)
         hello.resumed = session_ticket_claim(l, hello.ticket, str_from(open->name), open->claim_ops,
                                              open->who.identity);
     w->peer = protocol_open(&hello, &err);
@@ -400,7 +400,8 @@ static void probe_siblings(struct ws *w)
     struct loop *l = sock_loop(w->outlet.sock);
     uint64_t ms = home_of(w)->config->probe_ms;
     w->pending->since_ms = loop_now_ms(l);
-    if (!open->claims || !ms || is_claimable(w) || siblings_answered(w)) {
+    /* Who brings no token yet takes over nobody's session: it could not be told from a stranger. */
+    if (!open->claims || open->who.needs_token || !ms || is_claimable(w) || siblings_answered(w)) {
         open_peer(w);
         return;
     }
