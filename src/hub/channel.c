@@ -311,8 +311,7 @@ void channel_on_query(struct loop *l, struct mail *mail)
     void *store;
     /* Asking after a channel must not make it, unless the store may know it. */
     bool may_be_stored = hub_store_ops(&store) && hub_settings(h, q->channel)->durable;
-    struct channel *c =
-        may_be_stored ? channel_get(h, q->channel) : channel_find(h, q->channel);
+    struct channel *c = may_be_stored ? channel_get(h, q->channel) : channel_find(h, q->channel);
     if (c && park(c, mail))
         return;
     if (may_be_stored && (!c || c->open_err))

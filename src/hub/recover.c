@@ -110,7 +110,7 @@ struct reading {
     struct hub_subscribed answer;
     uint64_t evicted_then; /* memory's, when the store was asked */
     bool is_partial;       /* the store has more than one answer may hold */
-    bool is_claim;         /* the position was given by this log: what is missing after it is a gap */
+    bool is_claim; /* the position was given by this log: what is missing after it is a gap */
     struct msgs msgs;
 };
 

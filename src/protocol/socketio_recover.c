@@ -260,7 +260,8 @@ static void take_up(struct socketio_socket *asked, struct session *session)
     for (struct session_sub *ss = session_sub_first(session); ss;
          ss = session_sub_next(session, ss))
         session_set_kind(session, ss, ENC_SOCKETIO_POLL);
-    hold->waiting = session_subs_count(session) + 1; /* one for us: answers may come before all are asked */
+    hold->waiting =
+        session_subs_count(session) + 1; /* one for us: answers may come before all are asked */
     hold->failed = session_attach(session, &hold->outlet, identity) != 0;
     identity_unref(identity);
     hold->waiting--;

@@ -170,8 +170,7 @@ void session_set_position(struct session_sub *ss, const struct position *at)
 struct position session_sub_position(const struct session_sub *ss)
 {
     struct position at = {.offset = ss->sub.offset};
-    if (ss->parked &&
-        (ss->sub.state == SUB_NONE || ss->sub.state == SUB_ASKED || ss->keeps_asked))
+    if (ss->parked && (ss->sub.state == SUB_NONE || ss->sub.state == SUB_ASKED || ss->keeps_asked))
         return ss->parked->at;
     memcpy(at.epoch, subscription_epoch(&ss->sub), sizeof(at.epoch));
     return at;

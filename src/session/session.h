@@ -183,7 +183,8 @@ struct session *session_open(struct loop *l, const struct session_open *o);
 void session_detach(struct session *s, int err);
 /* A new connection for a detached session. identity replaces the old one if it is for the same
  * sub; E_ACCESS_DENIED otherwise. Subscriptions come back by themselves, where they are granted
- * still: each gets an answer with is_resume (perhaps before the call returns). Correct positions before (session_set_position, session_rewind_to). */
+ * still: each gets an answer with is_resume (perhaps before the call returns). Correct positions
+ * before (session_set_position, session_rewind_to). */
 int session_attach(struct session *s, struct outlet *outlet, struct identity *identity);
 /* For good. leave_now: presence goes without grace. */
 void session_end(struct session *s, int err, bool leave_now);

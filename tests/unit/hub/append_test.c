@@ -4,7 +4,8 @@
 
 #include "hub/hub_priv.h"
 
-/* ---- a store: rows in memory, work in a queue --------------------------------------------------- */
+/* ---- a store: rows in memory, work in a queue ---------------------------------------------------
+ */
 
 enum { ROWS_MAX = 200 };
 static struct shelf {
@@ -106,7 +107,8 @@ static void post(const char *content, const char *id, struct said *said)
     sim_settle(rig.ls);
 }
 
-/* ---- durable ----------------------------------------------------------------------------------- */
+/* ---- durable -----------------------------------------------------------------------------------
+ */
 
 TEST(a_durable_message_is_told_to_nobody_before_the_store_has_it)
 {
@@ -376,7 +378,8 @@ TEST(an_answer_of_the_store_after_the_teardown_finds_nobody)
     shelf = (struct shelf){0};
 }
 
-/* ---- ids --------------------------------------------------------------------------------------- */
+/* ---- ids ---------------------------------------------------------------------------------------
+ */
 
 static struct said say_as(const char *who, const char *id, const char *key)
 {
@@ -420,7 +423,8 @@ TEST(ids_are_bounded_by_count)
     rig_end();
 }
 
-/* ---- the newest by key --------------------------------------------------------------------------- */
+/* ---- the newest by key
+ * --------------------------------------------------------------------------- */
 
 TEST(at_most_one_of_a_key_goes_out_in_an_interval_and_the_last_always_does)
 {
@@ -435,8 +439,7 @@ TEST(at_most_one_of_a_key_goes_out_in_an_interval_and_the_last_always_does)
         rig_post(0,
                  &(struct msg_fields){.channel = STR("room"),
                                       .content = str_from(words[i]),
-                                      .key = words[i][0] == 'p' ? STR_NONE
-                                                                : str_of(words[i], 1)},
+                                      .key = words[i][0] == 'p' ? STR_NONE : str_of(words[i], 1)},
                  &said[i]);
     seat_heard(seat, "a1 b1 plain");
     assert_true(said[1].is_done && said[2].is_done && !said[5].is_done);
@@ -445,8 +448,7 @@ TEST(at_most_one_of_a_key_goes_out_in_an_interval_and_the_last_always_does)
     seat_heard(seat, "a4");
     assert_int_equal(said[5].offset, 4);
     sim_run(rig.ls, 50);
-    rig_post(0,
-             &(struct msg_fields){.channel = STR("room"), .content = STR("a5"), .key = STR("a")},
+    rig_post(0, &(struct msg_fields){.channel = STR("room"), .content = STR("a5"), .key = STR("a")},
              &said[0]);
     seat_heard(seat, "");
     sim_run(rig.ls, 51);

@@ -72,8 +72,7 @@ static void seat_presence(struct seat *seat, const struct presence_update *u)
     for (size_t i = 0; i < u->joins_count; i++)
         if (!u->is_state)
             seat_note(seat, "%s%.*s%s%.*s", u->joins[i].is_edge ? "++" : "+",
-                      STR_ARG(u->joins[i].key),
-                      u->joins[i].metas[0].meta.n > 2 ? ":" : "",
+                      STR_ARG(u->joins[i].key), u->joins[i].metas[0].meta.n > 2 ? ":" : "",
                       u->joins[i].metas[0].meta.n > 2 ? (int)u->joins[i].metas[0].meta.n : 0,
                       u->joins[i].metas[0].meta.p);
     for (size_t i = 0; i < u->leaves_count; i++)
@@ -250,7 +249,8 @@ static __attribute__((unused)) void rig_end(void)
     hub_set_store(NULL, NULL);
 }
 
-/* ---- publishers, members, questions ----------------------------------------------------------- */
+/* ---- publishers, members, questions -----------------------------------------------------------
+ */
 
 struct said {
     bool is_done;
@@ -314,8 +314,8 @@ static void on_tracked(struct hub_track *t)
 
 /* key NULL: nothing is posted. meta NULL: untrack, after grace_ms. */
 static __attribute__((unused)) int rig_track_on(unsigned loop, const char *channel,
-                                                uint64_t session, const char *key,
-                                                const char *meta, uint64_t grace_ms)
+                                                uint64_t session, const char *key, const char *meta,
+                                                uint64_t grace_ms)
 {
     static int err; /* of the last one that was answered */
     size_t n = strlen(channel), k = strlen(key), m = meta ? strlen(meta) : 0;

@@ -182,8 +182,8 @@ TEST(a_slow_reader_catches_up_and_is_told_what_is_gone)
 
 TEST(a_slow_reader_of_the_latest_gets_the_newest_of_each_key)
 {
-    static const char *const said[][2] = {
-        {"ann", "a1"}, {"bob", "b1"}, {"", "plain"}, {"ann", "a2"}, {"bob", "b2"}, {"ann", "a3"}};
+    static const char *const said[][2] = {{"ann", "a1"}, {"bob", "b1"}, {"", "plain"},
+                                          {"ann", "a2"}, {"bob", "b2"}, {"ann", "a3"}};
     rig_begin(1);
     rig.settings.slow = SLOW_LATEST;
     struct seat *seat = seat_new(0);
@@ -191,9 +191,8 @@ TEST(a_slow_reader_of_the_latest_gets_the_newest_of_each_key)
     seat_heard(seat, "S0");
     seat->room = 0;
     for (size_t i = 0; i < 6; i++)
-        rig_say_all(&(struct msg_fields){.channel = STR("room"),
-                                         .key = str_from(said[i][0]),
-                                         .content = str_from(said[i][1])});
+        rig_say_all(&(struct msg_fields){
+            .channel = STR("room"), .key = str_from(said[i][0]), .content = str_from(said[i][1])});
     seat->room = 100;
     hub_catch_up(seat->hub, &seat->sub);
     seat_heard(seat, "C6 plain b2 a3");
