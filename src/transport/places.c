@@ -38,6 +38,10 @@ static int read_channels(struct http_request *req, struct places *out, const cha
         struct str name = http_query_at(req, "channel", i);
         if (!name.p)
             break;
+        if (!native_name_valid(name, NATIVE_CHANNEL_MAX)) {
+            *detail = "channel: must be 1 to 255 bytes without control characters";
+            return E_BAD_REQUEST;
+        }
         if (places_find(out, name))
             continue;
         if (out->count == max) {

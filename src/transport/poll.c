@@ -44,7 +44,8 @@ struct poll {
     struct places places;
     struct buf body; /* messages so far, joined by commas */
     size_t count;
-    unsigned asked; /* subscriptions not answered yet */
+    size_t asked; /* subscriptions not answered yet: before that the cursor would have holes */
+    bool is_due;  /* an answer waits for them */
     bool batch, frames, uses_cookie, is_answered;
     struct kept *kept;
 };
@@ -243,8 +244,12 @@ static void finish(struct poll *p)
 
 static void on_turn(struct loop *l, struct turn_task *task)
 {
+    struct poll *p = LIST_OF(task, struct poll, answer_task);
     (void)l;
-    finish(LIST_OF(task, struct poll, answer_task));
+    if (p->asked)
+        p->is_due = true;
+    else
+        finish(p);
 }
 
 /* At the end of this turn: what else comes in it goes along. */
@@ -316,6 +321,8 @@ static void on_answer(struct session *s, const struct answer *a)
     const struct hub_subscribed *sub = a->subscribed;
     if (a->type != REQUEST_SUBSCRIBE)
         return;
+    if (--p->asked == 0 && p->is_due)
+        answer_soon(p);
     if (a->err && !p->frames) {
         refuse(p, a);
         return;
@@ -404,7 +411,7 @@ static const struct outlet_ops outlet_ops = {.send = on_send, .close = on_close}
 static void on_timer(struct loop *l, struct timer *timer)
 {
     (void)l;
-    finish(LIST_OF(timer, struct poll, timer));
+    answer_soon(LIST_OF(timer, struct poll, timer));
 }
 
 static void on_abort(struct http_request *req)
@@ -424,6 +431,7 @@ static void subscribe_all(struct poll *p, uint64_t session)
     r.presence = str_is(http_query(req, "presence"), "1");
     if (num_u64(http_query(req, "history"), &count))
         r.since.history = count > 1000 ? 1000 : (size_t)count;
+    p->asked = p->places.count;
     for (size_t i = 0; i < p->places.count; i++) {
         struct place *place = &p->places.list[i];
         r.channel = place->channel;
