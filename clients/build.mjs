@@ -17,8 +17,15 @@ export const packages = {
 };
 
 const options = {
-  bundle: true, format: 'esm', target: 'es2020', minify: true, sourcemap: 'external', legalComments: 'none',
-  jsx: 'automatic', logLevel: 'warning', mangleProps: /^_[a-z]/,
+  bundle: true,
+  format: 'esm',
+  target: 'es2020',
+  minify: true,
+  sourcemap: 'external',
+  legalComments: 'none',
+  jsx: 'automatic',
+  logLevel: 'warning',
+  mangleProps: /^_[a-z]/,
   mangleCache: { _ask: '$a', _send: '$s', _link: '$l', _standing: '$t', _frame: '$f', _up: '$u', _down: '$d', _restored: '$r' },
 };
 
@@ -40,7 +47,9 @@ export async function buildPackages(out = (name) => `${here}${name}/dist`) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await buildPackages();
   if (!process.argv.includes('--fast')) {
-    const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace('package.json', 'bin/tsc');
+    const tsc = createRequire(import.meta.url)
+      .resolve('typescript/package.json')
+      .replace('package.json', 'bin/tsc');
     for (const name of Object.keys(packages)) {
       const { status } = spawnSync(process.execPath, [tsc, '-p', here + name], { stdio: 'inherit' });
       if (status) process.exit(status);

@@ -10,8 +10,13 @@ export async function load(path) {
   const outfile = join(folder, 'module.mjs');
   try {
     buildSync({
-      entryPoints: [fileURLToPath(new URL(path, import.meta.url))], outfile, bundle: true, format: 'esm', platform: 'neutral',
-      external: ['react', 'react/*', '@tidewire/*', './fallback.js'], logLevel: 'error',
+      entryPoints: [fileURLToPath(new URL(path, import.meta.url))],
+      outfile,
+      bundle: true,
+      format: 'esm',
+      platform: 'neutral',
+      external: ['react', 'react/*', '@tidewire/*', './fallback.js'],
+      logLevel: 'error',
     });
     return await import(pathToFileURL(outfile));
   } finally {

@@ -15,7 +15,13 @@ cpSync(`${here}demo/index.html`, `${dist}/index.html`);
 await build({
   entryPoints: { demo: `${here}demo/main.tsx` },
   outdir: dist,
-  bundle: true, minify: true, format: 'esm', splitting: true, target: 'es2020', jsx: 'automatic', legalComments: 'none',
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  splitting: true,
+  target: 'es2020',
+  jsx: 'automatic',
+  legalComments: 'none',
   define: { 'process.env.NODE_ENV': '"production"' },
   alias: {
     '@tidewire/client': `${clients}js/src/index.ts`,

@@ -15,7 +15,10 @@ const TRANSPORTS = ['websocket', 'sse', 'polling'];
 
 function connect(t, port, options = {}) {
   const client = createClient({
-    url: `http://127.0.0.1:${port}`, WebSocket, reconnect: { minDelay: 20, maxDelay: 200 }, ...options,
+    url: `http://127.0.0.1:${port}`,
+    WebSocket,
+    reconnect: { minDelay: 20, maxDelay: 200 },
+    ...options,
   });
   t.after(() => client.close());
   return client;
@@ -42,15 +45,21 @@ for (const transport of TRANSPORTS) {
     await hers.presence.enter({ name: 'Bob' }, 'bob');
     await until(() => enters.length, 'Bob is here');
     assert.deepEqual(enters, [['bob', [{ name: 'Bob' }]]]);
-    assert.deepEqual((await ann.channel('other').presence.get()), [], 'only where he entered');
+    assert.deepEqual(await ann.channel('other').presence.get(), [], 'only where he entered');
 
     const acks = await Promise.all(numbers(1, 5).map((n) => hers.publish('say', { n })));
-    assert.deepEqual(acks.map((a) => [a.offset, a.duplicate]), numbers(1, 5).map((n) => [n, false]));
+    assert.deepEqual(
+      acks.map((a) => [a.offset, a.duplicate]),
+      numbers(1, 5).map((n) => [n, false]),
+    );
     const again = await hers.publish('say', { n: 5 }, { id: acks[4].id });
     assert.deepEqual([again.offset, again.duplicate], [5, true]);
     await hers.publish('say', Uint8Array.of(0, 128, 255));
     await until(() => got.length == 6, 'six messages');
-    assert.deepEqual(got.slice(0, 5).map((m) => [m.offset, m.data.n, m.event, m.channel, m.replayed]), numbers(1, 5).map((n) => [n, n, 'say', 'room', false]));
+    assert.deepEqual(
+      got.slice(0, 5).map((m) => [m.offset, m.data.n, m.event, m.channel, m.replayed]),
+      numbers(1, 5).map((n) => [n, n, 'say', 'room', false]),
+    );
     assert.deepEqual(got[5].data, Uint8Array.of(0, 128, 255));
     const { messages, more } = await room.history({ limit: 2, before: 6 });
     assert.deepEqual([messages.map((m) => m.data.n), more], [[4, 5], true]);
@@ -82,7 +91,11 @@ for (const transport of TRANSPORTS) {
     }
     await until(() => writer.outbox.size == 0, 'all acknowledged', { ms: 60000 });
     await chaos.stop();
-    await until(() => got.length >= 400, () => `400 messages, have ${got.length}`, { ms: 60000 });
+    await until(
+      () => got.length >= 400,
+      () => `400 messages, have ${got.length}`,
+      { ms: 60000 },
+    );
     assert.deepEqual(got, numbers(1, 400));
     assert.deepEqual(gaps, []);
     assert.deepEqual(writer.outbox.failed, []);
@@ -107,7 +120,10 @@ for (const transport of TRANSPORTS) {
     await until(() => room.state == 'attached', 'attached again');
     await room.publish('n', 5);
     await until(() => got.at(-1) == 5, 'live again');
-    assert.deepEqual(got.filter((n) => n != 4), [1, 2, 3, 5]);
+    assert.deepEqual(
+      got.filter((n) => n != 4),
+      [1, 2, 3, 5],
+    );
     assert.ok(got.filter((n) => n == 4).length <= 1);
     assert.equal(gaps.length, 1, 'the channel began anew: that is said');
   });
@@ -128,7 +144,10 @@ for (const transport of TRANSPORTS) {
     await until(() => client.connection.state != 'connected', 'it notices');
     for (const n of numbers(2, 20)) await server.publish({ channel: 'room', event: 'n', content: n });
     proxy.refusing = false;
-    await until(() => told.at(-1) == 20, () => `caught up: ${JSON.stringify(told)}`);
+    await until(
+      () => told.at(-1) == 20,
+      () => `caught up: ${JSON.stringify(told)}`,
+    );
     assert.deepEqual(told, [1, [2, 15], 16, 17, 18, 19, 20]);
   });
 }
@@ -169,7 +188,9 @@ test('a half-open link is found out within two heartbeats, and nothing is lost',
   const got = [];
   room.on('n', (m) => got.push(m.data));
   await room.subscribe();
-  const lost = new Promise((done) => client.connection.on('change', ({ current }) => current == 'disconnected' && done(Date.now())));
+  const lost = new Promise((done) =>
+    client.connection.on('change', ({ current }) => current == 'disconnected' && done(Date.now())),
+  );
   const began = Date.now();
   proxy.links.forEach((link) => link.halfOpen());
   await server.publish({ channel: 'room', event: 'n', content: 1 });
@@ -184,7 +205,11 @@ test('a token is renewed before it ends, and nobody notices', async (t) => {
   const reasons = [];
   const token = ({ reason }) => {
     reasons.push(reason);
-    return server.mint({ sub: 'ann', role: 'authenticated', exp: Math.floor(Date.now() / 1000) + (reasons.length == 1 ? 4 : 3600) });
+    return server.mint({
+      sub: 'ann',
+      role: 'authenticated',
+      exp: Math.floor(Date.now() / 1000) + (reasons.length == 1 ? 4 : 3600),
+    });
   };
   for (const transport of TRANSPORTS.slice(0, 2)) {
     reasons.length = 0;
@@ -220,7 +245,14 @@ test('a bad token ends it, with the code and the words', async (t) => {
 
 test('a channel that is not ours fails alone', async (t) => {
   const server = await serve(t, {
-    config: { channels: { rules: [{ match: 'secret', allow: { subscribe: 'none' } }, { match: '*', allow: { subscribe: '*' } }] } },
+    config: {
+      channels: {
+        rules: [
+          { match: 'secret', allow: { subscribe: 'none' } },
+          { match: '*', allow: { subscribe: '*' } },
+        ],
+      },
+    },
   });
   for (const transport of TRANSPORTS) {
     const client = connect(t, server.port, { transports: [transport] });
@@ -274,7 +306,11 @@ test('deltas: what is rebuilt is what was published, for fewer bytes', async (t)
         this.on('message', (data) => (sizes[kind] += data.length));
       }
     }
-    const client = connect(t, server.port, { transports: ['websocket'], WebSocket: Counted, ...(kind == 'delta' && { delta: deltas() }) });
+    const client = connect(t, server.port, {
+      transports: ['websocket'],
+      WebSocket: Counted,
+      ...(kind == 'delta' && { delta: deltas() }),
+    });
     const doc = client.channel('doc', kind == 'delta' ? { delta: true } : {});
     doc.on('state', () => {});
     doc.on('doc', (m) => got[kind].push(m.data));
@@ -287,7 +323,10 @@ test('deltas: what is rebuilt is what was published, for fewer bytes', async (t)
     all.push({ ...content });
     await server.publish({ channel: 'doc', event: 'doc', key: 'd', content });
   }
-  await until(() => got.plain.length == 200 && got.delta.length == 200, () => `all: ${got.plain.length}, ${got.delta.length}`);
+  await until(
+    () => got.plain.length == 200 && got.delta.length == 200,
+    () => `all: ${got.plain.length}, ${got.delta.length}`,
+  );
   assert.deepEqual(got.delta, all);
   assert.deepEqual(got.plain, all);
   t.diagnostic(`bytes: ${sizes.plain} whole, ${sizes.delta} as deltas`);

@@ -15,8 +15,15 @@ import { until } from '../clients/lib/wait.mjs';
 
 const top = fileURLToPath(new URL('../../', import.meta.url));
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidewire-e2e-'));
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
+const ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 let browser;
 
 before(async () => {
@@ -34,7 +41,12 @@ before(async () => {
         globalThis.tw = { ...client, indexedDBOutbox, shareTabs, deltas, sockets, hooks, React, createRoot };`,
       resolveDir: top,
     },
-    outfile: path.join(folder, 'all.js'), bundle: true, format: 'iife', jsx: 'automatic', logLevel: 'error', supported: { 'dynamic-import': true },
+    outfile: path.join(folder, 'all.js'),
+    bundle: true,
+    format: 'iife',
+    jsx: 'automatic',
+    logLevel: 'error',
+    supported: { 'dynamic-import': true },
     // One instance of the client: the hub of a shared connection uses its Connection.
     alias: { '@tidewire/client': `${top}clients/js/src/index.ts`, '@tidewire/react': `${top}clients/react/src/index.ts` },
   });
@@ -65,10 +77,11 @@ test('the outbox outlives a reload: all arrive, once, in order', async (t) => {
   const made = await context(t);
   const url = `http://127.0.0.1:${proxy.port}`;
   let p = await page(made, url);
-  const start = () => p.evaluate(() => {
-    globalThis.client = tw.createClient({ outbox: tw.indexedDBOutbox(), reconnect: { minDelay: 20, maxDelay: 100 } });
-    globalThis.room = client.channel('room');
-  });
+  const start = () =>
+    p.evaluate(() => {
+      globalThis.client = tw.createClient({ outbox: tw.indexedDBOutbox(), reconnect: { minDelay: 20, maxDelay: 100 } });
+      globalThis.room = client.channel('room');
+    });
   await start();
   await p.evaluate(() => room.subscribe());
   const { port } = proxy;
@@ -78,13 +91,14 @@ test('the outbox outlives a reload: all arrive, once, in order', async (t) => {
   await p.evaluate(async () => {
     for (let n = 1; n <= 20; n++) room.publish('n', n);
     // Written when the database says so: a second store sees them.
-    const count = () => new Promise((done) => {
-      const opening = indexedDB.open('tidewire-outbox', 1);
-      opening.onsuccess = () => {
-        const asked = opening.result.transaction('rows').objectStore('rows').count();
-        asked.onsuccess = () => (opening.result.close(), done(asked.result));
-      };
-    });
+    const count = () =>
+      new Promise((done) => {
+        const opening = indexedDB.open('tidewire-outbox', 1);
+        opening.onsuccess = () => {
+          const asked = opening.result.transaction('rows').objectStore('rows').count();
+          asked.onsuccess = () => (opening.result.close(), done(asked.result));
+        };
+      });
     while ((await count()) < 20) await new Promise((done) => setTimeout(done, 10));
   });
   await p.close();
@@ -96,7 +110,10 @@ test('the outbox outlives a reload: all arrive, once, in order', async (t) => {
   await p.waitForFunction(() => client.connection.state == 'connected' && client.outbox.size == 0);
   await until(async () => (await server.channel('room')).offset >= 20, 'twenty messages');
   const { messages } = await server.channel('room', '?limit=100');
-  assert.deepEqual(messages.map((m) => m.content), numbers(1, 20));
+  assert.deepEqual(
+    messages.map((m) => m.content),
+    numbers(1, 20),
+  );
 });
 
 test('eight tabs share one connection; the leader goes, nothing is lost', { timeout: 90000 }, async (t) => {
@@ -144,8 +161,13 @@ test('StrictMode: one connection, one subscription, and nothing after unmount', 
     }
     document.body.innerHTML = '<div id="root"></div>';
     globalThis.root = createRoot(document.getElementById('root'));
-    root.render(React.createElement(React.StrictMode, null,
-      React.createElement(hooks.TidewireProvider, { client }, React.createElement(Room))));
+    root.render(
+      React.createElement(
+        React.StrictMode,
+        null,
+        React.createElement(hooks.TidewireProvider, { client }, React.createElement(Room)),
+      ),
+    );
   });
   await p.waitForFunction(() => client.channel('room').state == 'attached');
   await until(async () => (await server.metric('tidewire_presence_members')) == 1, 'is present');
@@ -195,7 +217,12 @@ test('an optimistic message: sending, sent in its place; refused: failed, and re
     }
     document.body.innerHTML = '<div id="root"></div>';
     createRoot(document.getElementById('root')).render(
-      React.createElement(React.StrictMode, null, React.createElement(hooks.TidewireProvider, { client }, React.createElement(Chat))));
+      React.createElement(
+        React.StrictMode,
+        null,
+        React.createElement(hooks.TidewireProvider, { client }, React.createElement(Chat)),
+      ),
+    );
   });
   await p.waitForFunction(() => client.channel('room').state == 'attached');
   proxy.links.forEach((link) => link.delay(300));
@@ -203,7 +230,11 @@ test('an optimistic message: sending, sent in its place; refused: failed, and re
   await p.waitForFunction(() => document.getElementById('log').textContent == 'one:sending');
   await p.waitForFunction(() => document.getElementById('log').textContent == 'one:sent');
   await p.evaluate(() => void chat.sendMessage('x'.repeat(2 * 1024 * 1024)));
-  await p.waitForFunction(() => document.getElementById('log').textContent.endsWith(':failed') || client.connection.state != 'connected', undefined, { timeout: 60000 });
+  await p.waitForFunction(
+    () => document.getElementById('log').textContent.endsWith(':failed') || client.connection.state != 'connected',
+    undefined,
+    { timeout: 60000 },
+  );
 });
 
 test('sockets: comes back by itself, and what waited goes out in order', async (t) => {
@@ -213,7 +244,9 @@ test('sockets: comes back by itself, and what waited goes out in order', async (
   await p.evaluate((url) => {
     globalThis.got = [];
     globalThis.socket = new tw.sockets.OfflineQueueWebSocket(url, {
-      minDelay: 20, maxDelay: 100, hello: () => [{ type: 'subscribe', channel: 'room' }],
+      minDelay: 20,
+      maxDelay: 100,
+      hello: () => [{ type: 'subscribe', channel: 'room' }],
     });
     socket.onmessage = ({ data }) => {
       const m = JSON.parse(data);
@@ -236,7 +269,10 @@ test('sockets: comes back by itself, and what waited goes out in order', async (
 
 test('the demo: every page works, under its CSP, wide and narrow, without a word of error', { timeout: 120000 }, async (t) => {
   const server = await serve(t);
-  for (const [width, colorScheme] of [[1280, 'light'], [380, 'dark']]) {
+  for (const [width, colorScheme] of [
+    [1280, 'light'],
+    [380, 'dark'],
+  ]) {
     const made = await context(t, { bypassCSP: false, viewport: { width, height: 800 }, colorScheme });
     const faults = [];
     const requests = [];
@@ -261,10 +297,14 @@ test('the demo: every page works, under its CSP, wide and narrow, without a word
     await a.waitForSelector(`.bubble.mine.sent:has-text("${text}")`);
     assert.equal(await a.locator(`.bubble:has-text("${text}")`).count(), 1, 'echo and own are one');
     // It is seen while he goes on typing, and not for long after.
-    await until(async () => {
-      await b.locator('[aria-label=Message]').pressSequentially('a');
-      return (await a.textContent('.typing')).includes('is typing');
-    }, 'typing is seen', { every: 100 });
+    await until(
+      async () => {
+        await b.locator('[aria-label=Message]').pressSequentially('a');
+        return (await a.textContent('.typing')).includes('is typing');
+      },
+      'typing is seen',
+      { every: 100 },
+    );
     await a.waitForFunction(() => !document.querySelector('.typing').textContent.includes('is typing'));
     // Cut: it waits; mended: it goes out, once.
     await a.click('button:has-text("Cut the network")');
@@ -293,7 +333,8 @@ test('the demo: every page works, under its CSP, wide and narrow, without a word
     await a.waitForFunction(() => document.querySelectorAll('.five section').length == 5);
     await a.fill('[aria-label=Text]', 'to all');
     await a.keyboard.press('Enter');
-    for (const name of ['Plain WebSocket', 'Server-Sent Events', 'Long poll']) await a.waitForSelector(`[data-dialect="${name}"] li:has-text("to all")`);
+    for (const name of ['Plain WebSocket', 'Server-Sent Events', 'Long poll'])
+      await a.waitForSelector(`[data-dialect="${name}"] li:has-text("to all")`);
     await go(a, 'which');
     await a.click('button:has-text("No")');
     await a.click('fieldset:nth-of-type(2) button:has-text("Yes")');
@@ -304,7 +345,10 @@ test('the demo: every page works, under its CSP, wide and narrow, without a word
       assert.ok(over <= 0, `${name} at ${width} is ${over} px too wide`);
     }
     assert.deepEqual(faults, []);
-    assert.deepEqual([...new Set(requests.map((r) => new URL(r).host))].filter((h) => h != new URL(server.url).host && h != '127.0.0.1:9'), []);
+    assert.deepEqual(
+      [...new Set(requests.map((r) => new URL(r).host))].filter((h) => h != new URL(server.url).host && h != '127.0.0.1:9'),
+      [],
+    );
     await made.close();
   }
 });
@@ -314,17 +358,26 @@ test('the page without a library: three transports, each cut comes back with all
   const made = await context(t, { bypassCSP: false });
   const p = await made.newPage();
   await p.goto(`${server.url}/plain.html`);
-  for (const name of ['WebSocket', 'Server-Sent Events', 'Long poll']) await p.waitForSelector(`[data-transport="${name}"] [data-state=connected]`);
+  for (const name of ['WebSocket', 'Server-Sent Events', 'Long poll'])
+    await p.waitForSelector(`[data-transport="${name}"] [data-state=connected]`);
   await p.waitForFunction(() => document.getElementById('count').textContent == '1');
   for (const button of await p.locator('.cut').all()) await button.click();
   await p.check('input[value=post]', { force: true });
   await p.click('#burst');
   for (const name of ['WebSocket', 'Server-Sent Events', 'Long poll']) {
-    await p.waitForFunction((n) => {
-      const pane = document.querySelector(`[data-transport="${n}"]`);
-      return pane.querySelector('[data-n=received]').textContent == '20' && pane.querySelector('[data-state=connected]');
-    }, name, { timeout: 20000 });
+    await p.waitForFunction(
+      (n) => {
+        const pane = document.querySelector(`[data-transport="${n}"]`);
+        return pane.querySelector('[data-n=received]').textContent == '20' && pane.querySelector('[data-state=connected]');
+      },
+      name,
+      { timeout: 20000 },
+    );
     const pane = p.locator(`[data-transport="${name}"]`);
-    assert.deepEqual([await pane.locator('[data-n=gaps]').textContent(), await pane.locator('[data-n=twice]').textContent()], ['0', '0'], name);
+    assert.deepEqual(
+      [await pane.locator('[data-n=gaps]').textContent(), await pane.locator('[data-n=twice]').textContent()],
+      ['0', '0'],
+      name,
+    );
   }
 });

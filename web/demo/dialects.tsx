@@ -8,7 +8,10 @@ import { Card } from './ui.js';
 const ROOM = 'demo:five';
 const ws = (path: string) => new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}${path}`);
 type Show = (text: string) => void;
-interface Line { send?(text: string): void; close(): void }
+interface Line {
+  send?(text: string): void;
+  close(): void;
+}
 
 function plain(show: Show): Line {
   const socket = ws('/socket?session=none');
@@ -17,7 +20,10 @@ function plain(show: Show): Line {
     const m = JSON.parse(data);
     if (m.type == 'message' && m.event == 'say') show(m.content.text);
   };
-  return { send: (text) => socket.send(JSON.stringify({ type: 'message', channel: ROOM, event: 'say', content: { text } })), close: () => socket.close() };
+  return {
+    send: (text) => socket.send(JSON.stringify({ type: 'message', channel: ROOM, event: 'say', content: { text } })),
+    close: () => socket.close(),
+  };
 }
 function events(show: Show): Line {
   const source = new EventSource(`/api/events?channel=${ROOM}`);
@@ -27,7 +33,7 @@ function events(show: Show): Line {
 function poll(show: Show): Line {
   const control = new AbortController();
   (async () => {
-    for (let cursor = ''; !control.signal.aborted; ) {
+    for (let cursor = ''; !control.signal.aborted;) {
       try {
         const m = await (await fetch(`/api/poll?channel=${ROOM}&cursor=${cursor}`, { signal: control.signal })).json();
         cursor = m.cursor;
@@ -57,7 +63,8 @@ function socketio(show: Show): Line {
 function supabase(show: Show): Line {
   const socket = ws('/realtime/v1/websocket?vsn=2.0.0');
   let ref = 0;
-  const push = (event: string, payload: unknown, topic = `realtime:${ROOM}`) => socket.send(JSON.stringify(['1', String(++ref), topic, event, payload]));
+  const push = (event: string, payload: unknown, topic = `realtime:${ROOM}`) =>
+    socket.send(JSON.stringify(['1', String(++ref), topic, event, payload]));
   let beat: ReturnType<typeof setInterval>;
   socket.onopen = () => {
     push('phx_join', { config: { broadcast: { self: true, ack: false }, presence: { key: '' }, postgres_changes: [] } });
@@ -75,8 +82,11 @@ function supabase(show: Show): Line {
 }
 
 const DIALECTS = [
-  { name: 'Plain WebSocket', open: plain }, { name: 'Server-Sent Events', open: events }, { name: 'Long poll', open: poll },
-  { name: 'Socket.IO', open: socketio }, { name: 'Supabase Realtime', open: supabase },
+  { name: 'Plain WebSocket', open: plain },
+  { name: 'Server-Sent Events', open: events },
+  { name: 'Long poll', open: poll },
+  { name: 'Socket.IO', open: socketio },
+  { name: 'Supabase Realtime', open: supabase },
 ];
 const CODE = `new WebSocket('/socket')                        // {"type":"subscribe","channel":"demo:five"}
 new EventSource('/api/events?channel=demo:five')
@@ -92,29 +102,65 @@ export function Dialects() {
   const [text, setText] = useState('');
   const [via, setVia] = useState(0);
   useEffect(() => {
-    const all = DIALECTS.map(({ open: start }, i) => start((t) => setLines((old) => old.map((l, j) => (i == j ? [...l, t].slice(-50) : l)))));
+    const all = DIALECTS.map(({ open: start }, i) =>
+      start((t) => setLines((old) => old.map((l, j) => (i == j ? [...l, t].slice(-50) : l)))),
+    );
     setOpen(all);
     return () => all.forEach((l) => l.close());
   }, []);
   const send = () => {
     const line = open[via];
     if (line?.send) line.send(text);
-    else fetch('/api/publish', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ channel: ROOM, event: 'say', content: { text } }) });
+    else
+      fetch('/api/publish', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ channel: ROOM, event: 'say', content: { text } }),
+      });
     setText('');
   };
   return (
-    <Card title="One room, five dialects" transport="all of them" code={CODE}
-      about="The clients that people already have meet in one channel: what one says, all hear, in the same order.">
-      <form className="row" onSubmit={(e) => { e.preventDefault(); if (text) send(); }}>
+    <Card
+      title="One room, five dialects"
+      transport="all of them"
+      code={CODE}
+      about="The clients that people already have meet in one channel: what one says, all hear, in the same order."
+    >
+      <form
+        className="row"
+        onSubmit={(e) => {
+          e.preventDefault();
+          if (text) send();
+        }}
+      >
         <select aria-label="Send by" value={via} onChange={(e) => setVia(+e.target.value)}>
-          {DIALECTS.map((d, i) => <option key={d.name} value={i}>{d.name}{open[i]?.send ? '' : ' (POST)'}</option>)}
+          {DIALECTS.map((d, i) => (
+            <option key={d.name} value={i}>
+              {d.name}
+              {open[i]?.send ? '' : ' (POST)'}
+            </option>
+          ))}
         </select>
-        <input aria-label="Text" placeholder={`Something from ${me.name}`} value={text} onChange={(e) => setText(e.target.value)} />
+        <input
+          aria-label="Text"
+          placeholder={`Something from ${me.name}`}
+          value={text}
+          onChange={(e) => setText(e.target.value)}
+        />
         <button className="main">Send</button>
       </form>
       <div className="five">
         {DIALECTS.map((d, i) => (
-          <section key={d.name} data-dialect={d.name}><h3>{d.name} <small>{lines[i]!.length}</small></h3><ol>{lines[i]!.map((l, n) => <li key={n}>{l}</li>)}</ol></section>
+          <section key={d.name} data-dialect={d.name}>
+            <h3>
+              {d.name} <small>{lines[i]!.length}</small>
+            </h3>
+            <ol>
+              {lines[i]!.map((l, n) => (
+                <li key={n}>{l}</li>
+              ))}
+            </ol>
+          </section>
         ))}
       </div>
     </Card>

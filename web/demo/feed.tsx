@@ -18,7 +18,11 @@ source.addEventListener('progress', ({ data }) => setProgress(JSON.parse(data).p
 // curl -d '{"channel":"demo:feed","content":{"text":"hello"}}' \\
 //      -H 'content-type: application/json' http://127.0.0.1:8787/api/publish`;
 
-interface Item { id: string; text: string; time: number }
+interface Item {
+  id: string;
+  text: string;
+  time: number;
+}
 
 export function Feed() {
   const [items, setItems] = useState<Item[]>([]);
@@ -43,22 +47,49 @@ export function Feed() {
     post({ channel: FEED, content: { text: 'A job has finished', time: Date.now() } });
   };
   return (
-    <Card title="Live feed and progress" transport="Server-Sent Events" code={FEED_CODE}
-      about="The server talks, the page listens: news, notifications, the progress of a job.">
+    <Card
+      title="Live feed and progress"
+      transport="Server-Sent Events"
+      code={FEED_CODE}
+      about="The server talks, the page listens: news, notifications, the progress of a job."
+    >
       <div className="row">
-        <button className="main" onClick={() => post({ channel: FEED, content: { text: HEADLINES[Math.floor(Math.random() * HEADLINES.length)], time: Date.now() } })}>Publish news</button>
+        <button
+          className="main"
+          onClick={() =>
+            post({ channel: FEED, content: { text: HEADLINES[Math.floor(Math.random() * HEADLINES.length)], time: Date.now() } })
+          }
+        >
+          Publish news
+        </button>
         <button onClick={job}>Start a job</button>
         <span className={`badge ${open ? 'ok' : 'wait'}`}>{open ? 'open' : 'connecting'}</span>
       </div>
-      {percent !== undefined && <label className="progress">Job <progress max={100} value={percent} /> {percent} %</label>}
+      {percent !== undefined && (
+        <label className="progress">
+          Job <progress max={100} value={percent} /> {percent} %
+        </label>
+      )}
       <ul className="feed">
-        {items.map((i) => <li key={i.id}><time>{new Date(i.time).toLocaleTimeString()}</time>{i.text}</li>)}
+        {items.map((i) => (
+          <li key={i.id}>
+            <time>{new Date(i.time).toLocaleTimeString()}</time>
+            {i.text}
+          </li>
+        ))}
         {!items.length && <li className="empty">No news yet.</li>}
       </ul>
     </Card>
   );
 }
-const HEADLINES = ['The ferry is on time', 'High water at 14:20', 'Wind turns to the west', 'Harbour lights tested', 'Seals counted: 212', 'New buoy off the pier'];
+const HEADLINES = [
+  'The ferry is on time',
+  'High water at 14:20',
+  'Wind turns to the west',
+  'Harbour lights tested',
+  'Seals counted: 212',
+  'New buoy off the pier',
+];
 
 const POLL_CODE = `let cursor = '';
 async function poll() {
@@ -93,11 +124,19 @@ export function Status() {
     return () => control.abort();
   }, []);
   return (
-    <Card title="Status check" transport="Long poll" code={POLL_CODE}
-      about="Rarely something new: a question that the server answers when there is an answer. Works through anything that passes HTTP.">
+    <Card
+      title="Status check"
+      transport="Long poll"
+      code={POLL_CODE}
+      about="Rarely something new: a question that the server answers when there is an answer. Works through anything that passes HTTP."
+    >
       <p className="big">{state}</p>
       <div className="row">
-        {['all well', 'degraded', 'maintenance'].map((s) => <button key={s} aria-pressed={s == state} onClick={() => post({ channel: STATUS, content: { state: s } })}>{s}</button>)}
+        {['all well', 'degraded', 'maintenance'].map((s) => (
+          <button key={s} aria-pressed={s == state} onClick={() => post({ channel: STATUS, content: { state: s } })}>
+            {s}
+          </button>
+        ))}
         <small>{rounds} answers</small>
       </div>
     </Card>

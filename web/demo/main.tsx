@@ -16,7 +16,15 @@ import { Cursors, Game } from './play.js';
 
 const PAGES: Record<string, { title: string; show(name: string): React.ReactNode }> = {
   chat: { title: 'Chat', show: (name) => <Chat name={name} /> },
-  feed: { title: 'Feed', show: () => <><Feed /><Status /></> },
+  feed: {
+    title: 'Feed',
+    show: () => (
+      <>
+        <Feed />
+        <Status />
+      </>
+    ),
+  },
   cursors: { title: 'Cursors', show: (name) => <Cursors name={name} /> },
   game: { title: 'Game', show: (name) => <Game name={name} /> },
   dashboard: { title: 'Dashboard', show: () => <Dashboard /> },
@@ -42,14 +50,31 @@ function Network() {
   const c = useStore(counters);
   return (
     <footer className="network" aria-label="Network">
-      <span className={`badge ${state == 'connected' ? 'ok' : isCut ? 'bad' : 'wait'}`} data-state={state}>{state == 'connected' ? transport : state}</span>
-      <button aria-pressed={isCut} onClick={() => setCut(!isCut)}>{isCut ? 'Mend the network' : 'Cut the network'}</button>
+      <span className={`badge ${state == 'connected' ? 'ok' : isCut ? 'bad' : 'wait'}`} data-state={state}>
+        {state == 'connected' ? transport : state}
+      </span>
+      <button aria-pressed={isCut} onClick={() => setCut(!isCut)}>
+        {isCut ? 'Mend the network' : 'Cut the network'}
+      </button>
       <button onClick={reconnect}>Restart the connection</button>
       <dl>
-        {(['messages', 'recovered', 'gaps', 'duplicates'] as const).map((name) => <div key={name}><dt>{name}</dt><dd data-n={name}>{c[name]}</dd></div>)}
-        <div><dt>received</dt><dd>{(c.bytes / 1024).toFixed(1)} KiB</dd></div>
+        {(['messages', 'recovered', 'gaps', 'duplicates'] as const).map((name) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd data-n={name}>{c[name]}</dd>
+          </div>
+        ))}
+        <div>
+          <dt>received</dt>
+          <dd>{(c.bytes / 1024).toFixed(1)} KiB</dd>
+        </div>
       </dl>
-      {state != 'connected' && <small>{error?.message}{retryIn ? `, next try within ${(retryIn / 1000).toFixed(1)} s` : ''}</small>}
+      {state != 'connected' && (
+        <small>
+          {error?.message}
+          {retryIn ? `, next try within ${(retryIn / 1000).toFixed(1)} s` : ''}
+        </small>
+      )}
     </footer>
   );
 }
@@ -60,10 +85,30 @@ function App() {
   return (
     <>
       <header>
-        <a className="brand" href="#/chat"><img src="icon.svg" alt="" width={36} height={36} /><span><h1>Tidewire</h1><small>one channel, every transport</small></span></a>
-        <label className="who">You are <input value={name} maxLength={24} onChange={(e) => { setName(e.target.value); rename(e.target.value); }} /></label>
+        <a className="brand" href="#/chat">
+          <img src="icon.svg" alt="" width={36} height={36} />
+          <span>
+            <h1>Tidewire</h1>
+            <small>one channel, every transport</small>
+          </span>
+        </a>
+        <label className="who">
+          You are{' '}
+          <input
+            value={name}
+            maxLength={24}
+            onChange={(e) => {
+              setName(e.target.value);
+              rename(e.target.value);
+            }}
+          />
+        </label>
         <nav aria-label="Demos">
-          {Object.entries(PAGES).map(([key, { title }]) => <a key={key} href={`#/${key}`} aria-current={page == key ? 'page' : undefined}>{title}</a>)}
+          {Object.entries(PAGES).map(([key, { title }]) => (
+            <a key={key} href={`#/${key}`} aria-current={page == key ? 'page' : undefined}>
+              {title}
+            </a>
+          ))}
           <a href="plain.html">Without SDK</a>
         </nav>
       </header>
@@ -74,5 +119,9 @@ function App() {
 }
 
 createRoot(document.getElementById('app')!).render(
-  <StrictMode><TidewireProvider client={client}><App /></TidewireProvider></StrictMode>,
+  <StrictMode>
+    <TidewireProvider client={client}>
+      <App />
+    </TidewireProvider>
+  </StrictMode>,
 );

@@ -9,7 +9,12 @@ const CURSORS_CODE = `const [cursors, send] = useBroadcast('demo:canvas', 'curso
 <canvas onPointerMove={(e) => send({ x, y, name })} />
 // At most 20 a second leave; the last one always does. A slow reader gets the newest per person.`;
 
-interface Cursor { x: number; y: number; name: string; down?: boolean }
+interface Cursor {
+  x: number;
+  y: number;
+  name: string;
+  down?: boolean;
+}
 
 export function Cursors({ name }: { name: string }) {
   const [cursors, send] = useBroadcast<Cursor>('demo:canvas', 'cursor', { throttle: 50, ttl: 10000 });
@@ -34,20 +39,37 @@ export function Cursors({ name }: { name: string }) {
     send({ ...at, name, down });
   };
   return (
-    <Card title="Cursors on a canvas" transport="WebSocket, volatile" code={CURSORS_CODE}
-      about="Move over it, draw with the button down. Open a second window to see the other hand.">
+    <Card
+      title="Cursors on a canvas"
+      transport="WebSocket, volatile"
+      code={CURSORS_CODE}
+      about="Move over it, draw with the button down. Open a second window to see the other hand."
+    >
       <div className="canvas">
         <canvas ref={canvas} width={900} height={420} onPointerMove={move} aria-label="Shared canvas" />
         {[...cursors].map(([key, c]) => (
-          <span key={key} className="cursor" style={{ left: `${c.x * 100}%`, top: `${c.y * 100}%`, color: colour(key) }}>▲<b>{c.name}</b></span>
+          <span key={key} className="cursor" style={{ left: `${c.x * 100}%`, top: `${c.y * 100}%`, color: colour(key) }}>
+            ▲<b>{c.name}</b>
+          </span>
         ))}
       </div>
-      <div className="row"><button onClick={() => canvas.current!.getContext('2d')!.clearRect(0, 0, 900, 420)}>Wipe mine</button><small>{cursors.size} other{cursors.size == 1 ? '' : 's'} here</small></div>
+      <div className="row">
+        <button onClick={() => canvas.current!.getContext('2d')!.clearRect(0, 0, 900, 420)}>Wipe mine</button>
+        <small>
+          {cursors.size} other{cursors.size == 1 ? '' : 's'} here
+        </small>
+      </div>
     </Card>
   );
 }
 
-function line(g: CanvasRenderingContext2D, a: { x: number; y: number }, b: { x: number; y: number }, stroke: string, c: HTMLCanvasElement) {
+function line(
+  g: CanvasRenderingContext2D,
+  a: { x: number; y: number },
+  b: { x: number; y: number },
+  stroke: string,
+  c: HTMLCanvasElement,
+) {
   g.strokeStyle = stroke;
   g.lineWidth = 4;
   g.lineCap = 'round';
@@ -63,7 +85,10 @@ const GAME_CODE = `const { messages, publish } = useMessages('demo:tiles', { eve
 const board = messages.reduce((b, m) => ({ ...b, [m.data.tile]: m.data.by }), {});
 <button onClick={() => publish({ tile, by: me })} />`;
 
-interface Take { tile: number; by: { id: string; name: string } }
+interface Take {
+  tile: number;
+  by: { id: string; name: string };
+}
 
 export function Game({ name }: { name: string }) {
   const { messages, publish } = useMessages<Take>('demo:tiles', { event: 'take', rewind: 256, limit: 256 });
@@ -78,20 +103,35 @@ export function Game({ name }: { name: string }) {
     return [...s].sort((a, b) => b[1].tiles - a[1].tiles);
   }, [board]);
   return (
-    <Card title="Tile grab" transport="WebSocket" code={GAME_CODE}
-      about="A small game for as many as like: take tiles, also those of others. All see the same order, so all see the same board.">
+    <Card
+      title="Tile grab"
+      transport="WebSocket"
+      code={GAME_CODE}
+      about="A small game for as many as like: take tiles, also those of others. All see the same order, so all see the same board."
+    >
       <div className="game">
         <div className="board" role="group" aria-label="Board">
           {Array.from({ length: SIZE * SIZE }, (_, tile) => {
             const by = board.get(tile);
             return (
-              <button key={tile} aria-label={`Tile ${tile + 1}${by ? `, ${by.name}` : ', free'}`} style={by && { background: colour(by.id) }}
-                onClick={() => publish({ tile, by: { id: me.id, name } })} />
+              <button
+                key={tile}
+                aria-label={`Tile ${tile + 1}${by ? `, ${by.name}` : ', free'}`}
+                style={by && { background: colour(by.id) }}
+                onClick={() => publish({ tile, by: { id: me.id, name } })}
+              />
             );
           })}
         </div>
         <ol className="scores" aria-label="Leaderboard">
-          {scores.map(([id, { name: n, tiles }]) => <li key={id}><i style={{ background: colour(id) }} />{n}{id == me.id && ' (you)'}<b>{tiles}</b></li>)}
+          {scores.map(([id, { name: n, tiles }]) => (
+            <li key={id}>
+              <i style={{ background: colour(id) }} />
+              {n}
+              {id == me.id && ' (you)'}
+              <b>{tiles}</b>
+            </li>
+          ))}
           {!scores.length && <li className="empty">No tile is taken.</li>}
         </ol>
       </div>

@@ -3,8 +3,18 @@
 import { useId, useState } from 'react';
 import type { ReactNode } from 'react';
 
-export function Card({ title, transport, about, code, children }: {
-  title: string; transport: string; about: string; code: string; children: ReactNode;
+export function Card({
+  title,
+  transport,
+  about,
+  code,
+  children,
+}: {
+  title: string;
+  transport: string;
+  about: string;
+  code: string;
+  children: ReactNode;
 }) {
   const [tab, setTab] = useState<'live' | 'code'>('live');
   const id = useId();
@@ -22,7 +32,9 @@ export function Card({ title, transport, about, code, children }: {
         </div>
       </div>
       <p className="about">{about}</p>
-      <div hidden={tab != 'live'} className="body">{children}</div>
+      <div hidden={tab != 'live'} className="body">
+        {children}
+      </div>
       {tab == 'code' && <Code text={code} />}
     </section>
   );
@@ -32,8 +44,12 @@ export function Code({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
   return (
     <div className="code">
-      <button onClick={() => navigator.clipboard?.writeText(text).then(() => setCopied(true))}>{copied ? 'Copied' : 'Copy'}</button>
-      <pre tabIndex={0}><code>{text}</code></pre>
+      <button onClick={() => navigator.clipboard?.writeText(text).then(() => setCopied(true))}>
+        {copied ? 'Copied' : 'Copy'}
+      </button>
+      <pre tabIndex={0}>
+        <code>{text}</code>
+      </pre>
     </div>
   );
 }

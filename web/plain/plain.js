@@ -116,7 +116,10 @@ Pane.newest = 0;
 
 /** WebSocket: subscribes, says who we are, and asks for what came after the last offset it saw. */
 function byWebSocket(pane) {
-  let socket, position, attempt = 0, timer;
+  let socket,
+    position,
+    attempt = 0,
+    timer;
   const api = {
     open() {
       clearTimeout(timer);
@@ -125,7 +128,9 @@ function byWebSocket(pane) {
       socket.onopen = () => {
         attempt = 0;
         const since = position;
-        socket.send(JSON.stringify({ type: 'subscribe', channel: room, presence: true, ...(since ? { since } : { history: 20 }) }));
+        socket.send(
+          JSON.stringify({ type: 'subscribe', channel: room, presence: true, ...(since ? { since } : { history: 20 }) }),
+        );
         api.track();
       };
       socket.onmessage = ({ data }) => {

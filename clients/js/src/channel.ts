@@ -9,8 +9,19 @@ import { Emitter } from './emitter.js';
 import { CLOSED, TIMEOUT, TidewireError, errorOf } from './error.js';
 import { Presence } from './presence.js';
 import type {
-  Ack, ChannelOptions, ChannelState, DeltaStream, EventMap, Frame, Gap, HistoryOptions, Message, Position, PublishOptions,
-  SendOptions, Subscribed,
+  Ack,
+  ChannelOptions,
+  ChannelState,
+  DeltaStream,
+  EventMap,
+  Frame,
+  Gap,
+  HistoryOptions,
+  Message,
+  Position,
+  PublishOptions,
+  SendOptions,
+  Subscribed,
 } from './types.js';
 
 /** Names that are the channel's own; a message of such a name reaches only `*`. */
@@ -19,7 +30,9 @@ export interface Life {
   gap: Gap;
   error: Error;
 }
-export type ChannelEvents<E extends EventMap> = { [K in Exclude<keyof E, keyof Life | '*'>]: Message<E[K]> } & Life & { '*': Message };
+export type ChannelEvents<E extends EventMap> = { [K in Exclude<keyof E, keyof Life | '*'>]: Message<E[K]> } & Life & {
+    '*': Message;
+  };
 
 const WAITING_MAX = 10000;
 
@@ -40,7 +53,11 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   private _delta?: DeltaStream;
 
   /** @internal */
-  constructor(private _client: Client, readonly name: string, private _options: ChannelOptions = {}) {
+  constructor(
+    private _client: Client,
+    readonly name: string,
+    private _options: ChannelOptions = {},
+  ) {
     super();
     const { delta } = _client.options;
     if (_options.delta && !delta) throw new TypeError('delta needs deltas()');
@@ -107,7 +124,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
     const waiting = [...this._waiting];
     this._waiting.clear();
     for (const waiter of waiting) {
-      if (error) this._count--, waiter._fail(error);
+      if (error) (this._count--, waiter._fail(error));
       else waiter._done(this._answer);
     }
   }
@@ -131,7 +148,16 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
     const { name, position } = this;
     const since = recover !== false && position && { [name]: position };
     const ref = 's' + ++this._ref;
-    return { type: 'subscribe', ref, channels: [name], since: since || undefined, history: since ? undefined : rewind, presence, delta, filter };
+    return {
+      type: 'subscribe',
+      ref,
+      channels: [name],
+      since: since || undefined,
+      history: since ? undefined : rewind,
+      presence,
+      delta,
+      filter,
+    };
   }
 
   /** @internal The subscribe frame is out: an answer is due. */
@@ -202,7 +228,13 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
 
   private _read({ id, event = 'message', content, encoding, offset, time, sender, key }: Frame): Message {
     return {
-      id: id ?? `${this._epoch}-${offset}`, channel: this.name, event, offset, time, sender, key,
+      id: id ?? `${this._epoch}-${offset}`,
+      channel: this.name,
+      event,
+      offset,
+      time,
+      sender,
+      key,
       data: encoding ? fromBase64(content) : content,
       replayed: offset <= this._head,
     };
@@ -220,7 +252,10 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   publish<K extends keyof E & string>(event: K, data: E[K], options: PublishOptions = {}): Promise<Ack> {
     this._client._auto();
     const { key, echo, id = newId() } = options;
-    return this._client.outbox._add({ id, channel: this.name, event, data, key, echo, created: Date.now(), attempts: 0 }, options);
+    return this._client.outbox._add(
+      { id, channel: this.name, event, data, key, echo, created: Date.now(), attempts: 0 },
+      options,
+    );
   }
 
   /** Without an answer: cursors, typing. With `throttle` the last one always goes. */
@@ -260,7 +295,11 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   }
 
   /** `for await (const m of room.messages())`: subscribed while the loop runs. A signal ends it by throwing its reason. */
-  async *messages({ signal, event = '*' }: { signal?: AbortSignal; event?: string } = {}): AsyncGenerator<Message, void, undefined> {
+  async *messages({ signal, event = '*' }: { signal?: AbortSignal; event?: string } = {}): AsyncGenerator<
+    Message,
+    void,
+    undefined
+  > {
     const queue: Message[] = [];
     let more: Deferred<unknown> | undefined;
     let subscribed;

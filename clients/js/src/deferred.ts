@@ -13,14 +13,16 @@ export class Deferred<T> {
       const stop = () => this._fail(signal!.reason);
       const timer = ms && setTimeout(() => this._fail(new TidewireError(TIMEOUT, 'Timed out')), Math.min(ms, 2 ** 31 - 1));
       let over: boolean;
-      const end = <V>(settle: (value: V) => void) => (value: V) => {
-        if (over) return;
-        over = true;
-        clearTimeout(timer as never);
-        signal?.removeEventListener('abort', stop);
-        settle(value);
-        ended?.();
-      };
+      const end =
+        <V>(settle: (value: V) => void) =>
+        (value: V) => {
+          if (over) return;
+          over = true;
+          clearTimeout(timer as never);
+          signal?.removeEventListener('abort', stop);
+          settle(value);
+          ended?.();
+        };
       this._done = end(resolve);
       this._fail = end(reject);
       signal?.addEventListener('abort', stop);

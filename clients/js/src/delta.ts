@@ -50,7 +50,7 @@ export function rawMember(json: string, name: string, depth = 1): string | undef
   let level = 0;
   let start = -1;
   let key = '';
-  for (let t; (t = token.exec(json)); ) {
+  for (let t; (t = token.exec(json));) {
     const text = t[0];
     if (text == '{' || text == '[') level++;
     else if (text == '}' || text == ']' || text == ',') {

@@ -12,14 +12,23 @@ const UNAVAILABLE = 4503;
 const POLL_MS = 25000;
 
 const refused = async (answer: Response) => {
-  const { code = answer.status < 500 ? 4400 + (answer.status % 100) : UNAVAILABLE, message = `HTTP ${answer.status}`, hint, retryable } =
-    await answer.json().catch(() => ({}));
+  const {
+    code = answer.status < 500 ? 4400 + (answer.status % 100) : UNAVAILABLE,
+    message = `HTTP ${answer.status}`,
+    hint,
+    retryable,
+  } = await answer.json().catch(() => ({}));
   return new TidewireError(code, message, hint, retryable);
 };
 
 /** One binary message, its bytes as they are. */
 export async function post(
-  send: typeof fetch, base: string, token: string | undefined, query: Record<string, string>, bytes: Uint8Array, id?: string,
+  send: typeof fetch,
+  base: string,
+  token: string | undefined,
+  query: Record<string, string>,
+  bytes: Uint8Array,
+  id?: string,
 ): Promise<Frame> {
   const answer = await send(`${base}/api/publish?${new URLSearchParams(query)}`, {
     method: 'POST',
@@ -93,7 +102,11 @@ function open(context: LinkContext, poll: boolean): Link {
 
   const run = async (mine: number) => {
     const { signal } = (stream = new AbortController());
-    const answer = await fetch(address(), { signal, cache: 'no-store', headers: headers(poll ? {} : { accept: 'text/event-stream' }) });
+    const answer = await fetch(address(), {
+      signal,
+      cache: 'no-store',
+      headers: headers(poll ? {} : { accept: 'text/event-stream' }),
+    });
     if (!answer.ok) {
       const error = await refused(answer);
       return mine == turn && end(error.code, error);
@@ -137,7 +150,7 @@ function open(context: LinkContext, poll: boolean): Link {
   };
   /** Once per turn of the event loop, however many frames asked for it. */
   const restart = () => {
-    if (!waiting) waiting = true, setTimeout(() => over || start());
+    if (!waiting) ((waiting = true), setTimeout(() => over || start()));
   };
 
   const ask = async (path: string, init: RequestInit, limit = 10000) => {
@@ -145,11 +158,17 @@ function open(context: LinkContext, poll: boolean): Link {
     asked.add(control);
     const timer = setTimeout(() => control.abort(), limit);
     try {
-      const answer = await fetch(base + path, { ...init, signal: control.signal, headers: headers(init.headers as Record<string, string>) });
+      const answer = await fetch(base + path, {
+        ...init,
+        signal: control.signal,
+        headers: headers(init.headers as Record<string, string>),
+      });
       if (!answer.ok) throw await refused(answer);
       return await answer.json().catch(() => ({}));
     } catch (error) {
-      throw error instanceof TidewireError ? error : new TidewireError(control.signal.aborted ? TIMEOUT : UNAVAILABLE, String(error));
+      throw error instanceof TidewireError
+        ? error
+        : new TidewireError(control.signal.aborted ? TIMEOUT : UNAVAILABLE, String(error));
     } finally {
       clearTimeout(timer);
       asked.delete(control);
@@ -177,7 +196,8 @@ function open(context: LinkContext, poll: boolean): Link {
         batch.forEach(({ ref, channel }, i) => tell({ ...all[i], type: all[i].code ? 'error' : 'ack', ref, channel }));
       } catch (error) {
         const { code, message, hint, retryable } = error as TidewireError;
-        for (const { ref, channel } of [...batch, ...line.splice(0)]) tell({ type: 'error', code, message, hint, retryable, ref, channel });
+        for (const { ref, channel } of [...batch, ...line.splice(0)])
+          tell({ type: 'error', code, message, hint, retryable, ref, channel });
       }
     }
     posting = false;

@@ -19,7 +19,11 @@ interface Row {
 
 const UNIT: Record<string, number> = { ms: 1, s: 1000, m: 60000, h: 3600000, d: 86400000 };
 
-export function indexedDBOutbox({ name = 'tidewire-outbox', limit = 1000, maxAge = '24h' }: IndexedDBOutboxOptions = {}): OutboxStore {
+export function indexedDBOutbox({
+  name = 'tidewire-outbox',
+  limit = 1000,
+  maxAge = '24h',
+}: IndexedDBOutboxOptions = {}): OutboxStore {
   const page = `${name}:${Math.random().toString(36).slice(2)}`;
   const numbers = new Map<string, number>();
   const { locks } = navigator;
@@ -64,11 +68,18 @@ export function indexedDBOutbox({ name = 'tidewire-outbox', limit = 1000, maxAge
     },
     remove(id) {
       const n = numbers.get(id);
-      if (n !== undefined && numbers.delete(id)) rows().then((store) => store.delete(n), () => {});
+      if (n !== undefined && numbers.delete(id))
+        rows().then(
+          (store) => store.delete(n),
+          () => {},
+        );
     },
     close: () => {
       release();
-      database.then((d) => d.close(), () => {});
+      database.then(
+        (d) => d.close(),
+        () => {},
+      );
     },
   };
 }

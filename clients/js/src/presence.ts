@@ -68,7 +68,8 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
       if (metas[0] && left[0]) now.set(key, left);
       else now.delete(key);
     }
-    for (const { key, metas = [] } of (state as Wire) ?? (joins as Wire) ?? []) now.set(key, [...(now.get(key) ?? []), ...(metas as M[])]);
+    for (const { key, metas = [] } of (state as Wire) ?? (joins as Wire) ?? [])
+      now.set(key, [...(now.get(key) ?? []), ...(metas as M[])]);
     for (const key of new Set([...before.keys(), ...now.keys()])) {
       const old = before.get(key);
       const metas = now.get(key);

@@ -31,7 +31,10 @@ export class Outbox extends Emitter<{ sent: Ack; failed: Failed; change: number 
   private _loaded?: Promise<void>;
 
   /** @internal */
-  constructor(private _connection: Connection, private _store?: OutboxStore) {
+  constructor(
+    private _connection: Connection,
+    private _store?: OutboxStore,
+  ) {
     super();
     this._loaded = _store
       ?.load()
@@ -134,10 +137,13 @@ export class Outbox extends Emitter<{ sent: Ack; failed: Failed; change: number 
         // Too fast, or busy: wait, then one at a time so that the order holds.
         this._window = 1;
         clearTimeout(this._pause);
-        this._pause = setTimeout(() => {
-          this._pause = undefined;
-          this._flush();
-        }, 250 + Math.random() * 750);
+        this._pause = setTimeout(
+          () => {
+            this._pause = undefined;
+            this._flush();
+          },
+          250 + Math.random() * 750,
+        );
       },
     );
   }

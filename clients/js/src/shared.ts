@@ -193,10 +193,23 @@ class Hub {
     const position: Position | undefined = since?.[channel];
     let entry = this._entries.get(channel);
     if (!entry) {
-      entry = { live: false, at: { epoch: '', offset: 0 }, presence: !!presence, tabs: new Map([[tab, ref]]), held: new Map(), later: [] };
+      entry = {
+        live: false,
+        at: { epoch: '', offset: 0 },
+        presence: !!presence,
+        tabs: new Map([[tab, ref]]),
+        held: new Map(),
+        later: [],
+      };
       this._entries.set(channel, entry);
       this._connection!._send({
-        type: 'subscribe', ref: 'h', channels: [channel], since: position && { [channel]: position }, history, presence, filter,
+        type: 'subscribe',
+        ref: 'h',
+        channels: [channel],
+        since: position && { [channel]: position },
+        history,
+        presence,
+        filter,
       });
       return;
     }
@@ -211,7 +224,11 @@ class Hub {
       const held: Frame[] = [];
       entry.held.set(tab, held);
       const after = position?.epoch == epoch ? position.offset : 0;
-      const answer = await this._connection!._ask({ type: 'history', channel, ...(position ? { after, limit: 1000 } : { limit: history }) }).catch(() => undefined);
+      const answer = await this._connection!._ask({
+        type: 'history',
+        channel,
+        ...(position ? { after, limit: 1000 } : { limit: history }),
+      }).catch(() => undefined);
       if (entry.held.get(tab) != held) return; // it left meanwhile
       entry.held.delete(tab);
       const missed = ((answer?.messages ?? []) as Frame[]).filter((m) => m.offset <= offset);
@@ -224,7 +241,10 @@ class Hub {
     } else subscribed(!!position);
     if (!presence) return;
     if (entry.presence) {
-      this._connection!._ask({ type: 'presence', channel }).then((f) => this._to(tab, { ...f, ref: undefined }), () => {});
+      this._connection!._ask({ type: 'presence', channel }).then(
+        (f) => this._to(tab, { ...f, ref: undefined }),
+        () => {},
+      );
     } else {
       entry.presence = true;
       this._connection!._send({ type: 'subscribe', ref: 'h', channels: [channel], since: { [channel]: entry.at }, presence });

@@ -57,7 +57,7 @@ export interface Member<M = unknown> {
 }
 
 export type ConnectionState =
-  | 'initialized' | 'connecting' | 'connected' | 'disconnected' | 'suspended' | 'closing' | 'closed' | 'failed';
+  'initialized' | 'connecting' | 'connected' | 'disconnected' | 'suspended' | 'closing' | 'closed' | 'failed';
 export type ChannelState = 'initialized' | 'attaching' | 'attached' | 'suspended' | 'detached' | 'failed';
 
 export interface ConnectionChange {

@@ -17,13 +17,23 @@ function hand(name = 'hand') {
     },
     open(context) {
       const link = {
-        context, sent: [], closedWith: undefined,
+        context,
+        sent: [],
+        closedWith: undefined,
         send: (frame) => link.sent.push(JSON.parse(JSON.stringify(frame))),
         close: (code) => (link.closedWith = code),
         up: (more) => context.frame({ type: 'connected', session: 's', ticket: 't', ping: 25000, recovered: false, ...more }),
         of: (type) => link.sent.filter((f) => f.type == type),
         ack(frame, offset = 1) {
-          context.frame({ type: 'ack', ref: frame.ref, id: frame.id, channel: frame.channel, epoch: 'e', offset, duplicate: false });
+          context.frame({
+            type: 'ack',
+            ref: frame.ref,
+            id: frame.id,
+            channel: frame.channel,
+            epoch: 'e',
+            offset,
+            duplicate: false,
+          });
         },
       };
       links.push(link);
@@ -63,8 +73,13 @@ test('states follow the connection, and close leaves nothing running', async (t)
   client.close();
   assert.equal(transport.last.closedWith, 1000);
   assert.deepEqual(states, [
-    'initialized>connecting', 'connecting>connected', 'connected>disconnected', 'disconnected>connecting', 'connecting>connected',
-    'connected>closing', 'closing>closed',
+    'initialized>connecting',
+    'connecting>connected',
+    'connected>disconnected',
+    'disconnected>connecting',
+    'connecting>connected',
+    'connected>closing',
+    'closing>closed',
   ]);
 });
 
@@ -206,16 +221,25 @@ test('published while away goes out in order, and again after a break, under the
   await until(() => transport.last);
   transport.last.up();
   const first = transport.last.of('message');
-  assert.deepEqual(first.map((f) => f.content), [1, 2, 3]);
+  assert.deepEqual(
+    first.map((f) => f.content),
+    [1, 2, 3],
+  );
   transport.last.ack(first[0], 7);
   assert.equal((await acks[0]).offset, 7);
   transport.last.context.closed(1006);
   await until(() => transport.links.length == 2);
   transport.last.up();
   const second = transport.last.of('message');
-  assert.deepEqual(second.map((f) => f.id), first.slice(1).map((f) => f.id));
+  assert.deepEqual(
+    second.map((f) => f.id),
+    first.slice(1).map((f) => f.id),
+  );
   second.forEach((f, i) => transport.last.ack(f, 8 + i));
-  assert.deepEqual((await Promise.all(acks)).map((a) => a.offset), [7, 8, 9]);
+  assert.deepEqual(
+    (await Promise.all(acks)).map((a) => a.offset),
+    [7, 8, 9],
+  );
   assert.equal(client.outbox.size, 0);
 });
 
@@ -249,8 +273,14 @@ test('too fast is not lost: it is sent again, and the order holds', async (t) =>
   transport.last.ack(transport.last.of('message')[2], 1);
   await until(() => transport.last.of('message').length == 4);
   transport.last.ack(transport.last.of('message')[3], 2);
-  assert.deepEqual((await Promise.all(acks)).map((a) => a.offset), [1, 2]);
-  assert.deepEqual(transport.last.of('message').map((f) => f.content), [1, 2, 1, 2]);
+  assert.deepEqual(
+    (await Promise.all(acks)).map((a) => a.offset),
+    [1, 2],
+  );
+  assert.deepEqual(
+    transport.last.of('message').map((f) => f.content),
+    [1, 2, 1, 2],
+  );
 });
 
 test('every promise settles when the client is closed', async () => {

@@ -23,19 +23,34 @@ test('the snippets of the docs compile under --strict', () => {
     }
     assert.ok(count > 15);
     const source = (name, entry) => [path.join(top, `clients/${name}/src/${entry}.ts`)];
-    fs.writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
-      compilerOptions: {
-        strict: true, noEmit: true, target: 'ES2022', module: 'ESNext', moduleResolution: 'Bundler', jsx: 'react-jsx', skipLibCheck: true,
-        lib: ['ES2022', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'], types: ['react'],
-        paths: {
-          '@tidewire/client': source('js', 'index'), '@tidewire/client/outbox': source('js', 'outbox'),
-          '@tidewire/client/shared': source('js', 'shared'), '@tidewire/client/delta': source('js', 'delta'),
-          '@tidewire/sockets': source('sockets', 'index'), '@tidewire/react': source('react', 'index'),
+    fs.writeFileSync(
+      path.join(folder, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          target: 'ES2022',
+          module: 'ESNext',
+          moduleResolution: 'Bundler',
+          jsx: 'react-jsx',
+          skipLibCheck: true,
+          lib: ['ES2022', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+          types: ['react'],
+          paths: {
+            '@tidewire/client': source('js', 'index'),
+            '@tidewire/client/outbox': source('js', 'outbox'),
+            '@tidewire/client/shared': source('js', 'shared'),
+            '@tidewire/client/delta': source('js', 'delta'),
+            '@tidewire/sockets': source('sockets', 'index'),
+            '@tidewire/react': source('react', 'index'),
+          },
         },
-      },
-      include: [`${folder}/*.ts`, `${folder}/*.tsx`],
-    }));
-    const { status, stdout } = spawnSync(process.execPath, [path.join(top, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8' });
+        include: [`${folder}/*.ts`, `${folder}/*.tsx`],
+      }),
+    );
+    const { status, stdout } = spawnSync(process.execPath, [path.join(top, 'node_modules/typescript/bin/tsc'), '-p', folder], {
+      encoding: 'utf8',
+    });
     assert.equal(status, 0, stdout);
   } finally {
     fs.rmSync(folder, { recursive: true });
@@ -48,7 +63,13 @@ test('the packages keep to their sizes', async () => {
     await buildPackages((name) => path.join(folder, name));
     const most = {
       'js/index': 6.2,
-      'js/outbox': 1.8, 'js/shared': 2.5, 'js/delta': 1.5, 'js/fallback': 2.2, 'sockets/index': 2.0, 'react/index': 3.5, 'react/table': 1.2,
+      'js/outbox': 1.8,
+      'js/shared': 2.5,
+      'js/delta': 1.5,
+      'js/fallback': 2.2,
+      'sockets/index': 2.0,
+      'react/index': 3.5,
+      'react/table': 1.2,
     };
     const over = Object.entries(most).flatMap(([name, kib]) => {
       const size = gzipSync(fs.readFileSync(path.join(folder, `${name}.js`)), { level: 9 }).length;

@@ -14,9 +14,18 @@ const { Deferred } = await load('js/src/deferred.ts');
 
 test('waits are anywhere below a doubling limit', () => {
   const top = () => 1;
-  assert.deepEqual([0, 1, 2, 3, 20].map((n) => backoff(n, {}, top)), [500, 1000, 2000, 4000, 30000]);
-  assert.equal(backoff(7, {}, () => 0), 0);
-  assert.equal(backoff(3, { minDelay: 10, factor: 3, maxDelay: 100 }, () => 0.5), 50);
+  assert.deepEqual(
+    [0, 1, 2, 3, 20].map((n) => backoff(n, {}, top)),
+    [500, 1000, 2000, 4000, 30000],
+  );
+  assert.equal(
+    backoff(7, {}, () => 0),
+    0,
+  );
+  assert.equal(
+    backoff(3, { minDelay: 10, factor: 3, maxDelay: 100 }, () => 0.5),
+    50,
+  );
 });
 
 test('an event stream is cut into its events, however it is split', () => {
@@ -48,7 +57,11 @@ test('binary frames hold channel, event, content', () => {
   assert.deepEqual([...frame], [6, ...Buffer.from('räume'), 4, ...Buffer.from('bild'), 1, 2, 255]);
   const fromServer = new Uint8Array([...frame.slice(0, -3), 0, 0, 0, 1, 0, 0, 0, 7, 1, 2, 255]);
   assert.deepEqual(decodeBinary(fromServer), {
-    type: 'message', channel: 'räume', event: 'bild', offset: 2 ** 32 + 7, content: Uint8Array.of(1, 2, 255),
+    type: 'message',
+    channel: 'räume',
+    event: 'bild',
+    offset: 2 ** 32 + 7,
+    content: Uint8Array.of(1, 2, 255),
   });
 });
 
@@ -102,8 +115,20 @@ test('deltas give whole messages, and fetch what does not fit', async () => {
   const push = (frame) => stream.push(frame, JSON.stringify(frame), (f) => got.push([f.offset, f.content]));
   const next = '{"a":1,"b":"é"}';
   push({ type: 'message', channel: 'c', event: 'e', key: 'k', offset: 5, content: { a: 1, b: 'x' } });
-  push({ type: 'message', channel: 'c', event: 'e', key: 'k', offset: 6, base: 5, delta: [12, -1, 'é', 2], sum: crc32(utf8(next)) });
-  assert.deepEqual(got, [[5, { a: 1, b: 'x' }], [6, { a: 1, b: 'é' }]]);
+  push({
+    type: 'message',
+    channel: 'c',
+    event: 'e',
+    key: 'k',
+    offset: 6,
+    base: 5,
+    delta: [12, -1, 'é', 2],
+    sum: crc32(utf8(next)),
+  });
+  assert.deepEqual(got, [
+    [5, { a: 1, b: 'x' }],
+    [6, { a: 1, b: 'é' }],
+  ]);
   // A sum that does not fit: the whole one is fetched, and the next waits for it.
   push({ type: 'message', channel: 'c', event: 'e', key: 'k', offset: 7, base: 6, delta: [3], sum: 1 });
   push({ type: 'message', channel: 'c', event: 'e', key: 'k', offset: 8, base: 7, delta: [1, '2', 2], sum: 1 });
@@ -117,7 +142,10 @@ test('deltas give whole messages, and fetch what does not fit', async () => {
   const second = { type: 'history', messages: [{ offset: 8, content: [4] }] };
   answer({ ...second, raw: JSON.stringify(second) });
   await settled();
-  assert.deepEqual(got.slice(3), [[8, [4]], [9, 'other']]);
+  assert.deepEqual(got.slice(3), [
+    [8, [4]],
+    [9, 'other'],
+  ]);
 });
 
 test('after a reset no old answer is delivered', async () => {
@@ -136,15 +164,35 @@ test('presence tells who enters, changes and leaves', () => {
   const told = [];
   for (const name of ['enter', 'update', 'leave']) presence.on(name, ({ key, metas }) => told.push([name, key, metas]));
   presence._frame({ type: 'presence', state: [{ key: 'a', metas: [{ n: 1 }] }] });
-  presence._frame({ type: 'presence', joins: [{ key: 'a', metas: [{ n: 1 }] }, { key: 'b', metas: [{}] }] });
+  presence._frame({
+    type: 'presence',
+    joins: [
+      { key: 'a', metas: [{ n: 1 }] },
+      { key: 'b', metas: [{}] },
+    ],
+  });
   presence._frame({ type: 'presence', leaves: [{ key: 'a', metas: [{ n: 1 }] }] });
-  assert.deepEqual(presence.members, [{ key: 'a', metas: [{ n: 1 }] }, { key: 'b', metas: [{}] }], 'one of two equal metas left');
+  assert.deepEqual(
+    presence.members,
+    [
+      { key: 'a', metas: [{ n: 1 }] },
+      { key: 'b', metas: [{}] },
+    ],
+    'one of two equal metas left',
+  );
   presence._frame({ type: 'presence', joins: [{ key: 'a', metas: [{ n: 2 }] }], leaves: [{ key: 'a', metas: [{ n: 1 }] }] });
   presence._frame({ type: 'presence', leaves: [{ key: 'b', metas: [{}] }] });
-  presence._frame({ type: 'presence', state: [{ key: 'a', metas: [{ n: 2 }] }, { key: 'c', metas: [{}] }] });
-  assert.deepEqual(told.map(([name, key]) => `${name} ${key}`), [
-    'enter a', 'update a', 'enter b', 'update a', 'update a', 'leave b', 'enter c',
-  ]);
+  presence._frame({
+    type: 'presence',
+    state: [
+      { key: 'a', metas: [{ n: 2 }] },
+      { key: 'c', metas: [{}] },
+    ],
+  });
+  assert.deepEqual(
+    told.map(([name, key]) => `${name} ${key}`),
+    ['enter a', 'update a', 'enter b', 'update a', 'update a', 'leave b', 'enter c'],
+  );
 });
 
 test('a listener that throws does not stop the others', () => {

@@ -53,7 +53,11 @@ export function useRealTimeData<T>(
   subscribe: (callback: (data: T) => void, onError: (error: Error) => void) => () => void,
   deps: readonly unknown[] = [],
 ) {
-  const [state, set] = useState<{ data: T | null; error: Error | null; isConnected: boolean }>({ data: null, error: null, isConnected: false });
+  const [state, set] = useState<{ data: T | null; error: Error | null; isConnected: boolean }>({
+    data: null,
+    error: null,
+    isConnected: false,
+  });
   const latest = useRef(subscribe);
   latest.current = subscribe;
   useEffect(() => {

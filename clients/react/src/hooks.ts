@@ -2,7 +2,15 @@
 // Hooks on channels. Each keeps its state in a Store made for the channel, listens in an effect, and
 // lets go a moment after unmount, so that a second mount finds everything as it was.
 import type {
-  Ack, Channel, ChannelOptions, ChannelState, Gap, Member, Message, PublishOptions, SendOptions,
+  Ack,
+  Channel,
+  ChannelOptions,
+  ChannelState,
+  Gap,
+  Member,
+  Message,
+  PublishOptions,
+  SendOptions,
 } from '@tidewire/client';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { GRACE_MS, useClient, useKeep } from './context.js';
@@ -96,14 +104,18 @@ export function useMessages<T = Any>(name: string, options: MessagesOptions = {}
   const takes = (m: Message) => event === undefined || m.event == event;
   const client = useClient();
   const before = useMemo(() => client.channel(name, { ...channelOptions, rewind }).state, [client, name]);
-  const channel = useChannel(name, { ...channelOptions, rewind }, {
-    onMessage: (m) => takes(m) && put({ list: mergeMessages(store.value.list, [m], limit) }),
-    onGap: (g) => {
-      put({ gap: true });
-      onGap?.(g);
+  const channel = useChannel(
+    name,
+    { ...channelOptions, rewind },
+    {
+      onMessage: (m) => takes(m) && put({ list: mergeMessages(store.value.list, [m], limit) }),
+      onGap: (g) => {
+        put({ gap: true });
+        onGap?.(g);
+      },
+      onError: (error) => put({ error }),
     },
-    onError: (error) => put({ error }),
-  });
+  );
   useEffect(() => {
     put({ status: channel.state });
     // Somebody else had it open already: what he got at the start we have to ask for.
@@ -175,7 +187,9 @@ const EMPTY: never[] = [];
 
 /** The last value of each sender, and a function that sends ours: cursors, reactions. */
 export function useBroadcast<T = Any>(
-  name: string, event: string, options: SendOptions & { ttl?: number } = {},
+  name: string,
+  event: string,
+  options: SendOptions & { ttl?: number } = {},
 ): [ReadonlyMap<string, T>, (data: T) => void] {
   const me = useMemo(randomId, []);
   const store = useMemo(() => new Store<ReadonlyMap<string, T>>(new Map()), [name, event]);
@@ -221,7 +235,12 @@ export function useTyping(channelName: string, { name, idle = 1000, ttl = 3000 }
   const [others, send] = useBroadcast<{ name?: string; on: boolean }>(channelName, 'typing', { ttl });
   const latest = useLatest(name);
   const say = useCallback((on: boolean) => send({ name: latest.current, on }), [send]);
-  const handleTyping = useTypingIndicator(() => say(true), idle, () => say(false), ttl / 2);
+  const handleTyping = useTypingIndicator(
+    () => say(true),
+    idle,
+    () => say(false),
+    ttl / 2,
+  );
   const typing = useMemo(() => [...others].filter(([, t]) => t.on).map(([key, t]) => t.name ?? key), [others]);
   return { typing, handleTyping, stop: handleTyping.stop };
 }

@@ -3,7 +3,15 @@
 export { TidewireProvider, useClient, useConnection } from './context.js';
 export type { ConnectionStatus, ProviderProps } from './context.js';
 export {
-  mergeMessages, useBroadcast, useChannel, useLostConnection, useMessages, useOptimistic, usePresence, useTyping, useTypingIndicator,
+  mergeMessages,
+  useBroadcast,
+  useChannel,
+  useLostConnection,
+  useMessages,
+  useOptimistic,
+  usePresence,
+  useTyping,
+  useTypingIndicator,
 } from './hooks.js';
 export type { Handlers, Messages, MessagesOptions, OptimisticItem, PresenceState, TypingOptions } from './hooks.js';
 export { useChatMessages, useRealTimeData, useSocket } from './guide.js';

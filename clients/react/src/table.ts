@@ -15,7 +15,11 @@ export async function rest<T>(client: Client, path: string, init: RequestInit = 
   const bearer = typeof token == 'function' ? await token({ reason: 'connect', signal }) : token;
   const answer = await fetch(`${url}/rest/v1/${path}`, {
     ...init,
-    headers: { 'content-type': 'application/json', ...(bearer && { apikey: bearer, authorization: `Bearer ${bearer}` }), ...init.headers },
+    headers: {
+      'content-type': 'application/json',
+      ...(bearer && { apikey: bearer, authorization: `Bearer ${bearer}` }),
+      ...init.headers,
+    },
   });
   const text = await answer.text();
   const body = text ? JSON.parse(text) : undefined;
@@ -45,7 +49,10 @@ interface Change<R> {
   old_record?: Partial<R>;
 }
 
-export function useTable<R extends Record<string, Any>>(table: string, { filter, key = 'id', initial }: TableOptions<R> = {}): Rows<R> {
+export function useTable<R extends Record<string, Any>>(
+  table: string,
+  { filter, key = 'id', initial }: TableOptions<R> = {},
+): Rows<R> {
   const client = useClient();
   const store = useMemo(() => new Store<Rows<R>>({ rows: [], status: 'loading' }), [client, table, filter, key]);
   const load = async () => {
@@ -53,30 +60,40 @@ export function useTable<R extends Record<string, Any>>(table: string, { filter,
       const rows = initial ? await initial() : await rest<R[]>(client, `${table}?${filter ? filter + '&' : ''}order=${key}`);
       // What changed while it was on its way is newer than it.
       const seen = new Map(store.value.rows.map((r) => [r[key], r]));
-      store.set({ rows: [...rows.map((r) => seen.get(r[key]) ?? r), ...[...seen.values()].filter((r) => !rows.some((o) => o[key] == r[key]))], status: 'live' });
+      store.set({
+        rows: [
+          ...rows.map((r) => seen.get(r[key]) ?? r),
+          ...[...seen.values()].filter((r) => !rows.some((o) => o[key] == r[key])),
+        ],
+        status: 'live',
+      });
     } catch (error) {
       store.set({ ...store.value, status: 'failed', error: error as Error });
     }
   };
-  const channel = useChannel(`table:${table}`, { filter }, {
-    onMessage({ event, data }: Message<Change<R>>) {
-      const { rows } = store.value;
-      const type = data.type ?? data.eventType ?? event;
-      const row = (data.record ?? data.old_record) as R | undefined;
-      if (!row) return;
-      const at = rows.findIndex((r) => r[key] == row[key]);
-      const next = [...rows];
-      if (type == 'DELETE') {
-        if (at >= 0) next.splice(at, 1);
-      } else next.splice(at < 0 ? rows.length : at, 1, row);
-      store.set({ ...store.value, rows: next });
+  const channel = useChannel(
+    `table:${table}`,
+    { filter },
+    {
+      onMessage({ event, data }: Message<Change<R>>) {
+        const { rows } = store.value;
+        const type = data.type ?? data.eventType ?? event;
+        const row = (data.record ?? data.old_record) as R | undefined;
+        if (!row) return;
+        const at = rows.findIndex((r) => r[key] == row[key]);
+        const next = [...rows];
+        if (type == 'DELETE') {
+          if (at >= 0) next.splice(at, 1);
+        } else next.splice(at < 0 ? rows.length : at, 1, row);
+        store.set({ ...store.value, rows: next });
+      },
+      onGap: () => {
+        store.set({ ...store.value, rows: [] });
+        load();
+      },
+      onError: (error) => store.set({ ...store.value, status: 'failed', error }),
     },
-    onGap: () => {
-      store.set({ ...store.value, rows: [] });
-      load();
-    },
-    onError: (error) => store.set({ ...store.value, status: 'failed', error }),
-  });
+  );
   useEffect(() => {
     if (channel.state == 'attached') load();
     return channel.on('state', (state) => state == 'attached' && store.value.status != 'live' && load());

@@ -65,7 +65,10 @@ export class ReconnectingWebSocket extends EventTarget {
   private _timer?: ReturnType<typeof setTimeout>;
   private _wake?: () => void;
 
-  constructor(protected address: Url, protected options: ReconnectOptions = {}) {
+  constructor(
+    protected address: Url,
+    protected options: ReconnectOptions = {},
+  ) {
     super();
     queueMicrotask(() => this._done || this._connect());
     if (typeof addEventListener == 'function') {
@@ -151,7 +154,10 @@ export class ReconnectingWebSocket extends EventTarget {
     }
     const mine = () => this.ws == ws;
     ws.binaryType = this.binaryType;
-    this._timer = setTimeout(() => mine() && lost({ code: 1006, reason: 'timeout', wasClean: false }), options.connectTimeout ?? 10000);
+    this._timer = setTimeout(
+      () => mine() && lost({ code: 1006, reason: 'timeout', wasClean: false }),
+      options.connectTimeout ?? 10000,
+    );
     const lost = (why: Pick<CloseEvent, 'code' | 'reason' | 'wasClean'>) => {
       this.ws = null;
       clearTimeout(this._timer);
@@ -295,6 +301,10 @@ export function indexedDBQueue(name: string): QueueStore {
   return {
     load: async () => done((await store()).getAll()),
     add: async (data, at) => (await done((await store()).add({ data, at }))) as number,
-    remove: (id) => void store().then((s) => s.delete(id), () => {}),
+    remove: (id) =>
+      void store().then(
+        (s) => s.delete(id),
+        () => {},
+      ),
   };
 }

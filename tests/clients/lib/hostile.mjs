@@ -8,19 +8,22 @@ export async function startHostile(t, port, { upgrade = true, streams = true } =
   const seen = [];
   const server = http.createServer((request, response) => {
     seen.push(request.url);
-    const out = http.request({ host: '127.0.0.1', port, path: request.url, method: request.method, headers: request.headers }, (answer) => {
-      const parts = [];
-      if (streams) response.writeHead(answer.statusCode, answer.headers);
-      answer.on('data', (data) => (streams ? response.write(data) : parts.push(data)));
-      answer.on('end', () => {
-        if (!streams) {
-          const { 'transfer-encoding': _, ...headers } = answer.headers;
-          response.writeHead(answer.statusCode, headers);
-        }
-        response.end(Buffer.concat(parts));
-      });
-      answer.on('error', () => response.destroy());
-    });
+    const out = http.request(
+      { host: '127.0.0.1', port, path: request.url, method: request.method, headers: request.headers },
+      (answer) => {
+        const parts = [];
+        if (streams) response.writeHead(answer.statusCode, answer.headers);
+        answer.on('data', (data) => (streams ? response.write(data) : parts.push(data)));
+        answer.on('end', () => {
+          if (!streams) {
+            const { 'transfer-encoding': _, ...headers } = answer.headers;
+            response.writeHead(answer.statusCode, headers);
+          }
+          response.end(Buffer.concat(parts));
+        });
+        answer.on('error', () => response.destroy());
+      },
+    );
     out.on('error', () => response.destroy());
     response.on('close', () => out.destroy());
     request.pipe(out);
@@ -38,7 +41,9 @@ export async function startHostile(t, port, { upgrade = true, streams = true } =
       return;
     }
     const out = net.connect(port, '127.0.0.1', () => {
-      out.write(`${request.method} ${request.url} HTTP/1.1\r\n${request.rawHeaders.reduce((s, h, i) => s + h + (i % 2 ? '\r\n' : ': '), '')}\r\n`);
+      out.write(
+        `${request.method} ${request.url} HTTP/1.1\r\n${request.rawHeaders.reduce((s, h, i) => s + h + (i % 2 ? '\r\n' : ': '), '')}\r\n`,
+      );
       out.write(head);
       socket.pipe(out).pipe(socket);
     });
