@@ -176,6 +176,7 @@ enum auth_op {
 struct rules_row {
     struct str pattern;
     struct str grants[AUTH_OPS];
+    bool goes_first; /* is asked before the others, wherever it stands */
 };
 struct rules;
 /* Where a row could not be read. */

@@ -195,8 +195,9 @@ int rules_new(const struct rules_row *rows, size_t count, struct rules_error *er
         return set_error(error, ROWS_MAX, AUTH_SUBSCRIBE, 0, "more than 10000 rows");
     struct rules *r = mem_new(sizeof(*r));
     ref_init(&r->ref);
-    for (size_t i = 0; i < count; i++) {
-        int err = add_row(r, &rows[i], i, error);
+    for (size_t at = 0; at < 2 * count; at++) { /* first those that go first */
+        size_t i = at % count;
+        int err = rows[i].goes_first == (at < count) ? add_row(r, &rows[i], i, error) : 0;
         if (err) {
             rules_unref(r);
             return err;

@@ -60,7 +60,7 @@ struct phoenix_topic {
     size_t join_ref_n;
     bool is_joined;
     /* supabase.c: */
-    bool ack, self, is_private;
+    bool ack, self;
     bool presence;        /* wants to see it */
     bool presence_only;   /* may not hear messages */
     bool asks_again;      /* a token came while the join was asked */

@@ -135,7 +135,6 @@ static void start(struct phoenix *c, const struct phoenix_frame *f,
                              .echo_as = place->echo_as};
     t->ack = join->ack;
     t->self = join->self;
-    t->is_private = join->is_private;
     t->presence = join->presence;
     t->replication_ready = join->replication_ready;
     t->replays = join->replay && !place->at.epoch[0];

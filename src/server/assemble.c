@@ -135,6 +135,22 @@ const char *assemble_grant_name(enum auth_op op)
     return "";
 }
 
+/* Private channels of Supabase clients ask the database's policies, as upstream; unless the
+ * configuration has its own word on them. */
+static bool add_private(const struct config *c, struct rules_row *row)
+{
+    if (!c->database_file.n)
+        return false;
+    for (size_t i = 0; i < c->channel_rules_count; i++)
+        if (str_starts(c->channel_rules[i].match, STR("private:")))
+            return false;
+    row->pattern = STR("private:*");
+    row->goes_first = true;
+    for (unsigned op = 0; op < AUTH_OPS; op++)
+        row->grants[op] = STR("policy");
+    return true;
+}
+
 int assemble_rules(const struct config *c, struct rules_error *error, struct rules **out)
 {
     struct rules_row *rows = mem_new((c->channel_rules_count + 1) * sizeof(*rows));
@@ -147,7 +163,9 @@ int assemble_rules(const struct config *c, struct rules_error *error, struct rul
         rows[i].grants[AUTH_TRACK] = from->allow_track;
         rows[i].grants[AUTH_HISTORY] = from->allow_history;
     }
-    int err = rules_new(rows, c->channel_rules_count, error, out);
+    size_t count = c->channel_rules_count;
+    count += add_private(c, &rows[count]);
+    int err = rules_new(rows, count, error, out);
     mem_free(rows);
     return err;
 }
