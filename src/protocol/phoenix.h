@@ -110,7 +110,12 @@ void phoenix_close_topic(const struct phoenix_topic *t);
 bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second,
                    uint64_t burst);
 
-/* phoenix_encode.c. A message that stood in the history says so in its meta. */
-bool phoenix_encode_replay(int vsn, const struct msg *m, bool is_replay, struct buf *out);
+/* phoenix_encode.c */
+struct phoenix_form {
+    int vsn;
+    bool is_replay; /* it stood in the history: its meta says so */
+    bool is_text;   /* bytes cannot travel */
+};
+bool phoenix_encode_for(const struct phoenix_form *form, const struct msg *m, struct buf *out);
 
 #endif

@@ -15,13 +15,13 @@ static struct str topic_of(struct str channel, struct buf *out)
     return buf_str(out);
 }
 
-bool phoenix_encode_replay(int vsn, const struct msg *m, bool is_replay, struct buf *out)
+bool phoenix_encode_for(const struct phoenix_form *form, const struct msg *m, struct buf *out)
 {
     char id[64];
     struct buf topic = {0}, meta = {0}, inlined = {0};
     struct arena a = {0};
     bool is_binary = false;
-    buf_add_z(&meta, is_replay ? "{\"replayed\":true" : "{");
+    buf_add_z(&meta, form->is_replay ? "{\"replayed\":true" : "{");
     json_add_field(&meta, "id", str_of(id, msg_put_id(m, id)));
     buf_add_c(&meta, '}');
     struct phoenix_broadcast b = {.topic = topic_of(m->channel, &topic),
@@ -32,10 +32,10 @@ bool phoenix_encode_replay(int vsn, const struct msg *m, bool is_replay, struct 
     if (m->format == MSG_ATTACHMENTS &&
         !attachments_add_inline(&inlined, &a, m->content, m->attachments))
         b.payload = buf_str(&inlined);
-    if (b.is_bytes && vsn == 2)
+    if (b.is_bytes && form->vsn == 2 && !form->is_text)
         is_binary = phoenix_add_broadcast_binary(out, &b);
     if (!is_binary)
-        phoenix_add_broadcast(out, vsn, &b);
+        phoenix_add_broadcast(out, form->vsn, &b);
     arena_free(&a);
     buf_free(&inlined);
     buf_free(&meta);
@@ -45,7 +45,7 @@ bool phoenix_encode_replay(int vsn, const struct msg *m, bool is_replay, struct 
 
 bool phoenix_encode_message(int vsn, const struct msg *m, struct buf *out)
 {
-    return phoenix_encode_replay(vsn, m, false, out);
+    return phoenix_encode_for(&(struct phoenix_form){.vsn = vsn}, m, out);
 }
 
 static void add_members(const struct presence_entry *entries, size_t count, struct buf *out)

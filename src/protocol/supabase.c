@@ -277,7 +277,9 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
     (void)ss;
     if (!t->conn || (is_replay && m->time_ms < t->replay_since_ms))
         return;
-    bool is_binary = phoenix_encode_replay(t->conn->vsn, m, is_replay, &b);
+    struct phoenix_form form = {
+        .vsn = t->conn->vsn, .is_replay = is_replay, .is_text = !t->conn->outlet->sock};
+    bool is_binary = phoenix_encode_for(&form, m, &b);
     phoenix_emit(t->conn, &b, is_binary);
 }
 

@@ -21,6 +21,7 @@ void transport_setup(struct loops *ls, struct http_server *hs,
         home->inflate = deflate_reader_new();
         list_init(&home->streams);
         list_init(&home->polls);
+        list_init(&home->longpolls);
         loop_slot_set(home->loop, LOOP_SLOT_TRANSPORT, home);
         poll_setup(home);
     }
@@ -31,7 +32,7 @@ void transport_setup(struct loops *ls, struct http_server *hs,
     http_route(hs, "/socket", 1u << HTTP_GET, 0, 0, upgrade_on_native, NULL);
     http_route(hs, "/api/events", 1u << HTTP_GET, 0, 0, sse_on_request, NULL);
     if (realtime_config_of(loops_at(ls, 0))->enabled)
-        realtime_setup(hs);
+        realtime_setup(hs, realtime_config_of(loops_at(ls, 0))->frame_bytes_max);
     if (config->conformance)
         echo_setup(hs);
     http_route(hs, "/api/poll", 1u << HTTP_GET, 0, 0, poll_on_request, NULL);
@@ -41,6 +42,7 @@ void transport_drain(struct loop *l)
 {
     struct transport_home *home = transport_home_of(l);
     poll_drain(home);
+    longpoll_drain(home);
     sse_drain(home);
     if (home->config->socketio.enabled)
         engineio_drain(l);
@@ -52,6 +54,7 @@ void transport_teardown(struct loops *ls)
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct transport_home *home = transport_home_of(loops_at(ls, i));
         poll_teardown(home);
+        longpoll_teardown(home);
         deflate_writer_free(&home->deflate);
         deflate_reader_free(&home->inflate);
         buf_free(&home->text);

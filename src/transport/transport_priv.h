@@ -20,6 +20,8 @@ struct transport_home {
     struct list streams;     /* sse.c */
     struct list polls;       /* poll.c: parked */
     struct poll_home *poll;
+    struct list longpolls; /* longpoll.c */
+    struct map longpolls_by_token;
 };
 struct transport_home *transport_home_of(struct loop *l);
 
@@ -42,9 +44,14 @@ void upgrade_add_cookie(struct http_request *req, const char *ticket, struct buf
 void upgrade_on_native(struct http_request *req);
 
 /* ---- realtime.c --------------------------------------------------------------------------- */
-void realtime_setup(struct http_server *hs);
+void realtime_setup(struct http_server *hs, size_t frame_bytes_max);
 /* By the project's key; false when the request was answered. */
 bool realtime_admit(struct http_request *req, struct identity **id);
+/* ---- longpoll.c ---------------------------------------------------------------------------- */
+void longpoll_on_request(struct http_request *req);
+void longpoll_drain(struct transport_home *home);
+void longpoll_teardown(struct transport_home *home);
+
 /* Checks the handshake; answers and returns false when it is none. */
 bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 
