@@ -127,6 +127,16 @@ static bool send_head(struct load *l, struct conn *c)
     return put(l, c, head, (size_t)head_n);
 }
 
+static void become_ready(struct load *l, struct conn *c)
+{
+    if (c->state == CONN_READY)
+        return;
+    c->state = CONN_READY;
+    l->ready++;
+    if (l->on_ready)
+        l->on_ready(l, c);
+}
+
 bool conn_open(struct load *l, struct conn *c)
 {
     static unsigned source;
@@ -149,17 +159,11 @@ bool conn_open(struct load *l, struct conn *c)
     c->state = CONN_SHAKING;
     c->step = 0;
     watch(l, c, EPOLL_CTL_ADD);
-    return send_head(l, c);
-}
-
-static void become_ready(struct load *l, struct conn *c)
-{
-    if (c->state == CONN_READY)
-        return;
-    c->state = CONN_READY;
-    l->ready++;
-    if (l->on_ready)
-        l->on_ready(l, c);
+    bool sent = send_head(l, c);
+    /* A first poll of Nchan's is answered by the first message only. */
+    if (sent && c->dialect->carry == CARRY_POLL && c->dialect->places[1])
+        become_ready(l, c);
+    return sent;
 }
 
 static void say_step(struct load *l, struct conn *c)
