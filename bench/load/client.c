@@ -22,7 +22,7 @@ enum { BUFFER_BYTES = 4 << 20, EVENTS = 256, SOURCES = 200, HEAD_MAX = 1024 };
 
 static void watch(struct load *l, struct conn *c, int op)
 {
-    struct epoll_event e = {.events = (c->stalled ? 0 : EPOLLIN) | (c->wants_out ? EPOLLOUT : 0),
+    struct epoll_event e = {.events = (c->is_paused ? 0 : EPOLLIN) | (c->wants_out ? EPOLLOUT : 0),
                             .data.ptr = c};
     epoll_ctl(l->epoll, op, c->fd, &e);
 }
@@ -384,9 +384,9 @@ static void on_writable(struct load *l, struct conn *c)
     watch(l, c, EPOLL_CTL_MOD);
 }
 
-void load_stall(struct load *l, struct conn *c, bool stalled)
+void conn_pause(struct load *l, struct conn *c, bool pause)
 {
-    c->stalled = stalled;
+    c->is_paused = pause;
     watch(l, c, EPOLL_CTL_MOD);
 }
 

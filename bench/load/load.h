@@ -56,7 +56,9 @@ struct conn {
     const struct load_dialect *dialect;
     int fd;
     uint8_t state, step;
-    bool stalled, is_feed, wants_out, has_head;
+    bool stalled;   /* no message has to reach it */
+    bool is_paused; /* it does not read */
+    bool is_feed, wants_out, has_head;
     uint32_t room, member;
     uint8_t *stash, *out;
     uint32_t stash_n, stash_capacity, out_n;
@@ -98,7 +100,7 @@ void conn_close(struct load *l, struct conn *c); /* by reset */
 bool conn_say(struct load *l, struct conn *c, const void *text, size_t n);
 /* Waits for events at most so long; handles them. */
 void load_turn(struct load *l, int wait_ms);
-void load_stall(struct load *l, struct conn *c, bool stalled);
+void conn_pause(struct load *l, struct conn *c, bool pause);
 
 /* flight.c */
 /* Everything that came for c as one piece of text: finds the marks in it and counts. */

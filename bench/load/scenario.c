@@ -227,11 +227,13 @@ static int run_slow(struct load *l)
     struct conn *slow = &l->conns[o->members - o->stalled];
     uint64_t got = 0, holes = 0;
     unsigned gaps = 0, cut = 0;
+    for (unsigned i = 0; i < o->stalled; i++)
+        slow[i].stalled = true;
     if (!connect_all(l))
         return 1;
     send_for(l, 0.5);
     for (unsigned i = 0; i < o->stalled; i++)
-        load_stall(l, &slow[i], true);
+        conn_pause(l, &slow[i], true);
     uint32_t first = l->ids;
     usage_read(o, &before);
     while (l->ids - first < o->count) {
@@ -242,10 +244,8 @@ static int run_slow(struct load *l)
     l->counts = true;
     usage_read(o, &after);
     for (unsigned i = 0; i < o->stalled; i++) {
-        slow[i].stalled = false;
         if (slow[i].state == CONN_READY)
-            load_stall(l, &slow[i], false);
-        slow[i].stalled = true; /* its messages are no flights any more */
+            conn_pause(l, &slow[i], false);
         slow[i].got = slow[i].holes = 0;
     }
     pass_ms(l, 2000);

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include <stdalign.h>
 
-#define CHUNK_BYTES_MIN 2048
+#define CHUNK_BYTES_MIN 512
 #define CHUNK_BYTES_MAX (64 * 1024)
 
 struct arena_chunk {

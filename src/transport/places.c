@@ -29,9 +29,12 @@ struct place *places_find(struct places *ps, struct str channel)
 
 static int read_channels(struct http_request *req, struct places *out, const char **detail)
 {
-    const struct transport_config *config = transport_home_of(req->loop)->config;
-    size_t max = config->channels_max;
-    out->list = arena_zero(req->arena, max * sizeof(*out->list));
+    size_t max = transport_home_of(req->loop)->config->channels_max, named = 0;
+    while (http_query_at(req, "channel", named).p)
+        named++;
+    if (named > max)
+        named = max;
+    out->list = arena_zero(req->arena, (named ? named : 1) * sizeof(*out->list));
     if (!out->list)
         return E_NO_MEMORY;
     for (size_t i = 0;; i++) {
@@ -62,10 +65,8 @@ int places_read(struct http_request *req, struct str cursor, struct places *out,
     int err = read_channels(req, out, detail);
     if (err || !cursor.n)
         return err;
-    struct cursor_place *room = arena_alloc(req->arena, CURSOR_PLACES_MAX * sizeof(*room));
+    struct cursor_place room[CURSOR_PLACES_MAX];
     size_t count = 0;
-    if (!room)
-        return E_NO_MEMORY;
     err = cursor_decode(cursor, req->arena, room, CURSOR_PLACES_MAX, &count);
     if (err) {
         *detail = "The cursor is not one of ours";
