@@ -77,7 +77,8 @@ static bool take_numbers(struct cli *cli, struct load_options *o)
     o->seconds = seconds ? strtod(seconds, NULL) : 2;
     return number(cli, "rooms", &o->rooms) && number(cli, "members", &o->members) &&
            number(cli, "window", &o->window) && number(cli, "bytes", &o->bytes) &&
-           number(cli, "rate", &o->rate) && number(cli, "count", &o->count);
+           number(cli, "rate", &o->rate) && number(cli, "count", &o->count) &&
+           number(cli, "stalled", &o->stalled);
 }
 
 static bool is_sane(const struct load_options *o)

@@ -50,6 +50,7 @@ static const struct cli_option bench_options[] = {
     {"bytes", 0, "N", "content of a message"},
     {"seconds", 0, "N", "how long (default 2)"},
     {"count", 0, "N", "storm: connections; slow: messages"},
+    {"stalled", 0, "N", "slow: members that stop reading"},
     {"deflate", 0, NULL, "with permessage-deflate"},
     {"pid", 0, "PID", "a process of the server, whose clock and memory are read (repeatable)"},
     {"label", 0, "NAME", "the server's name in the result"},
