@@ -418,21 +418,6 @@ static bool is_name(struct str s, size_t max)
     return true;
 }
 
-void session_charge(struct session *s)
-{
-    const struct session_config *config = s->home->config;
-    uint64_t now_ms = loop_now_ms(s->home->loop);
-    limits_spend(s);
-    if (!config->messages_per_second)
-        return;
-    uint64_t passed_ms = now_ms - s->tokens_at_ms;
-    int64_t burst = (int64_t)config->messages_burst * 1000;
-    int64_t tokens = s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
-                                           (int64_t)config->messages_per_second;
-    s->tokens_at_ms = now_ms;
-    s->tokens_milli = (int32_t)((tokens > burst ? burst : tokens) - 1000);
-}
-
 /* Empty channel: the one subscribed last, else the default channel. */
 static struct str fill_channel(struct session *s, const struct request *r)
 {

@@ -141,7 +141,7 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->needs_token = o->needs_token;
     s->token_until_ms = loop_now_ms(l) + home->config->token_ms;
     s->state = SESSION_OPEN;
-    s->tokens_milli = (int32_t)(home->config->messages_burst * 1000);
+    s->tokens_milli = (int64_t)home->config->messages_burst * 1000;
     s->tokens_at_ms = loop_now_ms(l);
     list_init(&s->subs);
     list_init(&s->tracked);
@@ -298,10 +298,33 @@ void session_set_identity(struct session *s, struct identity *identity)
     session_watch(s);
 }
 
+/* What has come in since the last look, up to the burst. */
+static void refill(struct session *s)
+{
+    const struct session_config *config = s->home->config;
+    uint64_t now_ms = loop_now_ms(s->home->loop), passed_ms = now_ms - s->tokens_at_ms;
+    int64_t burst = (int64_t)config->messages_burst * 1000;
+    int64_t tokens = s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
+                                           (int64_t)config->messages_per_second;
+    s->tokens_at_ms = now_ms;
+    s->tokens_milli = tokens > burst ? burst : tokens;
+}
+
+void session_charge(struct session *s)
+{
+    limits_spend(s);
+    if (!s->home->config->messages_per_second)
+        return;
+    refill(s);
+    s->tokens_milli -= 1000;
+}
+
 uint64_t session_hold_ms(struct session *s)
 {
     const struct session_config *config = s->home->config;
     uint64_t user_ms = limits_hold_ms(s), own_ms = 0;
+    if (config->messages_per_second)
+        refill(s);
     if (config->messages_per_second && s->tokens_milli < 0)
         own_ms = (uint64_t)-s->tokens_milli / config->messages_per_second + 1;
     return own_ms > user_ms ? own_ms : user_ms;

@@ -63,7 +63,7 @@ struct session {
     struct ticket_group *group;
     struct list group_link;
     uint64_t tokens_at_ms;
-    int32_t tokens_milli; /* of a message: 1000 = one */
+    int64_t tokens_milli; /* of a message: 1000 = one */
     uint32_t subs_count;
     uint16_t tracked_count;
     uint8_t state;

@@ -4,8 +4,7 @@
 
 #include "hub/hub_priv.h"
 
-/* ---- a store: rows in memory, work in a queue ---------------------------------------------------
- */
+/* ---- a store: rows in memory, work in a queue */
 
 enum { ROWS_MAX = 200 };
 static struct shelf {
@@ -107,8 +106,7 @@ static void post(const char *content, const char *id, struct said *said)
     sim_settle(rig.ls);
 }
 
-/* ---- durable -----------------------------------------------------------------------------------
- */
+/* ---- durable */
 
 TEST(a_durable_message_is_told_to_nobody_before_the_store_has_it)
 {
@@ -378,8 +376,7 @@ TEST(an_answer_of_the_store_after_the_teardown_finds_nobody)
     shelf = (struct shelf){0};
 }
 
-/* ---- ids ---------------------------------------------------------------------------------------
- */
+/* ---- ids */
 
 static struct said say_as(const char *who, const char *id, const char *key)
 {
@@ -423,8 +420,7 @@ TEST(ids_are_bounded_by_count)
     rig_end();
 }
 
-/* ---- the newest by key
- * --------------------------------------------------------------------------- */
+/* ---- the newest by key */
 
 TEST(at_most_one_of_a_key_goes_out_in_an_interval_and_the_last_always_does)
 {

@@ -45,7 +45,7 @@ static __attribute__((unused)) struct hub *rig_hub(unsigned index)
     return hub_of(loops_at(rig.ls, index));
 }
 
-/* ---- listeners ------------------------------------------------------------------------------ */
+/* ---- listeners */
 
 static void seat_note(struct seat *seat, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -215,7 +215,7 @@ static __attribute__((unused)) void seat_free(struct seat *seat)
     mem_free(seat);
 }
 
-/* ---- the hubs ------------------------------------------------------------------------------- */
+/* ---- the hubs */
 
 static __attribute__((unused)) void rig_begin(unsigned loops)
 {
@@ -249,8 +249,7 @@ static __attribute__((unused)) void rig_end(void)
     hub_set_store(NULL, NULL);
 }
 
-/* ---- publishers, members, questions -----------------------------------------------------------
- */
+/* ---- publishers, members, questions */
 
 struct said {
     bool is_done;
