@@ -331,6 +331,10 @@ TW_API int tw_client_publish(tw_client *c, const char *channel, const char *even
 TW_API int tw_client_next(tw_client *c, int timeout_ms, tw_event *out);
 /* Particulars of the last failure. */
 TW_API const char *tw_client_problem(const tw_client *c);
+/* GET of a stream of JSON lines (/api/tail), in place of the WebSocket: 0, or why not. */
+TW_API int tw_client_watch(tw_client *c, const char *path);
+/* Its next line, as tw_client_next. */
+TW_API int tw_client_next_line(tw_client *c, int timeout_ms, tw_event *out);
 /* One HTTP request to the client's server. Returns the status, or a negative error; *answer (may
  * be NULL) is yours. body may be NULL. */
 TW_API int tw_client_http(tw_client *c, const char *method, const char *path, const char *body,

@@ -50,6 +50,8 @@ void api_setup_operators(struct http_server *hs)
 void api_set_ready(struct loop *l, bool ready)
 {
     api_home_of(l)->is_ready = ready;
+    if (!ready)
+        tail_end_all(l);
 }
 
 void api_setup(struct loops *ls, struct http_server *hs, const struct api_config *config)
@@ -57,12 +59,15 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct api_home *home = mem_new(sizeof(*home));
         home->config = config;
+        list_init(&home->tails);
+        list_init(&home->taps);
         loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, home);
     }
     add_health(hs);
     http_route(hs, "/metrics", 1u << HTTP_GET, 0, 0, metrics_on_request, NULL);
     http_route(hs, "/api/publish", 1u << HTTP_POST, 0, config->publish_bytes_max,
                publish_on_request, NULL);
+    http_route(hs, "/api/tail", 1u << HTTP_GET, HTTP_ROUTE_PLAIN, 0, tail_on_request, NULL);
     http_route(hs, "/api/channels", 1u << HTTP_GET, HTTP_ROUTE_PREFIX, 0, channels_on_request,
                NULL);
     if (config->db)
@@ -76,6 +81,7 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
 void api_teardown(struct loops *ls)
 {
     for (unsigned i = 0; i < loops_count(ls); i++) {
+        tail_teardown(api_home_of(loops_at(ls, i)));
         mem_free(loop_slot(loops_at(ls, i), LOOP_SLOT_API));
         loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, NULL);
     }

@@ -9,6 +9,9 @@
 struct api_home {
     const struct api_config *config;
     bool is_ready;
+    struct list tails, taps; /* tail.c */
+    unsigned tails_count;
+    struct buf line;
 };
 struct api_home *api_home_of(struct loop *l);
 /* False, and answered, when the page may not ask: one could else publish for its visitor. */
@@ -24,6 +27,10 @@ void health_on_ready(struct http_request *req);
 void metrics_on_request(struct http_request *req);
 void publish_on_request(struct http_request *req);
 void channels_on_request(struct http_request *req);
+void tail_on_request(struct http_request *req);
+/* A drain: every stream ends. */
+void tail_end_all(struct loop *l);
+void tail_teardown(struct api_home *home);
 /* route_arg: the database. */
 void rest_on_request(struct http_request *req);
 void broadcast_setup(struct http_server *hs, size_t bytes_max);

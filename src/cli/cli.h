@@ -105,6 +105,7 @@ int cmd_init(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_pub(struct cli *cli);
 int cmd_sub(struct cli *cli);
+int cmd_tail(struct cli *cli);
 int cmd_health(struct cli *cli);
 int cmd_token(struct cli *cli);
 int cmd_db(struct cli *cli);

@@ -26,7 +26,7 @@ static const char *from_dev_env(const char *name, char *out, size_t n)
     return found;
 }
 
-tw_client *cli_client(struct cli *cli)
+static tw_client *client_with(struct cli *cli, const char *key)
 {
     char line[4096];
     unsigned long long timeout_ms = 10000;
@@ -39,10 +39,15 @@ tw_client *cli_client(struct cli *cli)
     if (!url && !getenv("TIDEWIRE_URL"))
         url = from_dev_env("TIDEWIRE_URL", line, sizeof(line));
     if (!token)
-        token = getenv("TIDEWIRE_TOKEN");
+        token = key ? key : getenv("TIDEWIRE_TOKEN");
     tw_client *c = tw_client_new(url, token);
     tw_client_set_timeout(c, timeout_ms);
     return c;
+}
+
+tw_client *cli_client(struct cli *cli)
+{
+    return client_with(cli, NULL);
 }
 
 int cli_client_failed(tw_client *c, int error)
@@ -196,8 +201,19 @@ static void print_time(uint64_t ms)
            day % 1000);
 }
 
-/* What a client said may be anything: a terminal must not obey it. JSON text has no raw control
- * characters, names are checked by the server. */
+/* What a client said may be anything: a terminal must not obey it. Control characters (also the
+ * C1 ones and those that turn the direction of writing) become '?'. */
+static void print_safe(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
+        bool bidi = p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae) ||
+                                     (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+        putchar(*p < 0x20 || *p == 0x7f || c1 || bidi ? '?' : *p);
+        p += bidi ? 2 : c1 ? 1 : 0;
+    }
+}
+
 static void print_message(struct cli *cli, const tw_event *e)
 {
     if (cli->json) {
@@ -206,7 +222,12 @@ static void print_message(struct cli *cli, const tw_event *e)
         printf("%s\n", e->content);
     } else {
         print_time(e->time_ms);
-        printf("%s #%llu %s %s\n", e->channel, (unsigned long long)e->offset, e->event, e->content);
+        print_safe(e->channel);
+        printf(" #%llu ", (unsigned long long)e->offset);
+        print_safe(e->event);
+        putchar(' ');
+        print_safe(e->content);
+        putchar('\n');
     }
 }
 
@@ -221,7 +242,10 @@ static void print_other(struct cli *cli, const tw_event *e)
     } else if (strcmp(e->type, "gap") == 0) {
         cli_say(cli, "gap: %s\n", e->json);
     } else if (strcmp(e->type, "presence") == 0) {
-        printf("%s presence %s\n", e->channel, e->json);
+        print_safe(e->channel);
+        fputs(" presence ", stdout);
+        print_safe(e->json);
+        putchar('\n');
     } else if (strcmp(e->type, "subscribed") == 0 && cli->verbose) {
         cli_say(cli, "subscribed to %s at %llu\n", e->channel, (unsigned long long)e->offset);
     }
@@ -269,6 +293,96 @@ int cmd_sub(struct cli *cli)
     for (int i = 0; i < cli->args_count; i++)
         tw_client_subscribe(c, cli->args[i], history, since_ms, cli_option(cli, "presence"));
     int result = print_all(cli, c, count);
+    tw_client_free(c);
+    return result;
+}
+
+/* ---- tail -------------------------------------------------------------------------------- */
+
+static void put_query(FILE *f, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9'))
+            fputc(*p, f);
+        else
+            fprintf(f, "%%%02X", *p);
+    }
+}
+
+/* Caller frees. */
+static char *tail_path(struct cli *cli)
+{
+    char *path = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&path, &n);
+    if (!f)
+        return NULL;
+    fprintf(f, "/api/tail?sessions=%d", cli_option(cli, "no-sessions") ? 0 : 1);
+    for (int i = 0; i < cli->args_count; i++) {
+        fputs("&channel=", f);
+        put_query(f, cli->args[i]);
+    }
+    fclose(f);
+    return path;
+}
+
+static void print_line(struct cli *cli, const tw_event *e)
+{
+    if (cli->json) {
+        printf("%s\n", e->json);
+    } else if (strcmp(e->type, "message") == 0) {
+        print_message(cli, e);
+    } else if (strcmp(e->type, "session") == 0) {
+        print_time(e->time_ms);
+        printf("%s %s ", e->event, e->id);
+        print_safe(e->message);
+        putchar('\n');
+    } else if (strcmp(e->type, "dropped") == 0) {
+        printf("%s\n", e->json);
+    }
+}
+
+static int tail_all(struct cli *cli, tw_client *c, unsigned count)
+{
+    tw_event e;
+    for (unsigned seen = 0; count == 0 || seen < count;) {
+        int got = tw_client_next_line(c, 60000, &e);
+        if (got < 0)
+            return cli_client_failed(c, got);
+        if (got == 0)
+            continue;
+        print_line(cli, &e);
+        if (strcmp(e.type, "watching") == 0)
+            cli_say(cli, "watching; Ctrl-C ends\n");
+        else
+            seen++;
+        if (fflush(stdout) != 0)
+            return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+int cmd_tail(struct cli *cli)
+{
+    unsigned count = 0;
+    char line[4096];
+    const char *key = NULL;
+    if (!number_option(cli, "count", &count))
+        return CLI_USAGE;
+    if (!cli_option(cli, "token") && !getenv("TIDEWIRE_TOKEN"))
+        key = getenv("TIDEWIRE_SERVICE_KEY")
+                  ? getenv("TIDEWIRE_SERVICE_KEY")
+                  : from_dev_env("TIDEWIRE_SERVICE_KEY", line, sizeof(line));
+    tw_client *c = client_with(cli, key);
+    char *path = tail_path(cli);
+    if (!c || !path) {
+        tw_client_free(c);
+        free(path);
+        return CLI_USAGE;
+    }
+    int err = tw_client_watch(c, path);
+    int result = err ? cli_client_failed(c, err) : tail_all(cli, c, count);
+    free(path);
     tw_client_free(c);
     return result;
 }

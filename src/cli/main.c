@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct cli_option config_options[] = {{NULL, 0, NULL, NULL}};
 static const struct cli_option init_options[] = {
     {"force", 'f', NULL, "replace files that are there"},
     {"dir", 0, "DIR", "where to write (default: here)"},
@@ -23,6 +22,12 @@ static const struct cli_option sub_options[] = {
     {"presence", 0, NULL, "also who comes and goes"},
     {"raw", 0, NULL, "the content alone"},
     {"count", 'n', "N", "end after N messages"},
+    CLI_CLIENT_OPTIONS,
+    {NULL, 0, NULL, NULL},
+};
+static const struct cli_option tail_options[] = {
+    {"no-sessions", 0, NULL, "messages alone"},
+    {"count", 'n', "N", "end after N lines"},
     CLI_CLIENT_OPTIONS,
     {NULL, 0, NULL, NULL},
 };
@@ -70,6 +75,8 @@ const struct cli_verb cli_verbs[] = {
     {"pub", "CHANNEL [EVENT] JSON|-", "publish; - reads one JSON text a line", pub_options, false,
      cmd_pub},
     {"sub", "CHANNEL…", "subscribe and print what comes", sub_options, false, cmd_sub},
+    {"tail", "[PATTERN…]", "watch the server: messages and who comes and goes (service key)",
+     tail_options, false, cmd_tail},
     {"health", "", "is the server ready? (exit code 0 or 4)", health_options, false, cmd_health},
     {"bench", "[fanout|window|rooms|hot|echo|channels|storm|idle|slow]",
      "put load on a server of this machine, and check and measure it", bench_options, false,
@@ -78,8 +85,8 @@ const struct cli_verb cli_verbs[] = {
      true, cmd_token},
     {"db", "migrate [FOLDER]|backup FILE|policies|shell", "look after the database", NULL, true,
      cmd_db},
-    {"config", "check|defaults|env|explain NAME|schema", "look at the configuration",
-     config_options, true, cmd_config},
+    {"config", "check|defaults|env|explain NAME|schema", "look at the configuration", NULL, true,
+     cmd_config},
     {"explain", "[CODE]", "what an error number means and what to do", NULL, false, cmd_explain},
     {"version", "", "version, and with --build how it was built", version_options, false,
      cmd_version},

@@ -43,6 +43,8 @@ static void finish(struct channel *c, struct append *a)
         c->offset = m->offset;
         channel_keep(c, m);
         spread(c, m);
+        if (c->hub->monitor)
+            c->hub->monitor(c->hub->loop, m);
         metric_add(M_MESSAGES_PUBLISHED, 1);
         p->offset = m->offset;
         p->time_ms = m->time_ms;

@@ -17,6 +17,11 @@ void hub_set_subscription_ops(const struct subscription_ops *ops)
     ops_now = ops;
 }
 
+void hub_set_monitor(struct hub *h, void (*fn)(struct loop *l, const struct msg *m))
+{
+    h->monitor = fn;
+}
+
 const struct subscription_ops *hub_subscription_ops(void)
 {
     CHECK(ops_now);

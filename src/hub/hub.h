@@ -256,6 +256,10 @@ struct hub_query {
 void hub_query(struct hub *h, struct hub_query *q);
 void hub_query_clear(struct hub_query *q);
 
+/* Runs for each message that gets its place in a channel of this loop, for operators who watch;
+ * NULL ends it. m is borrowed. */
+void hub_set_monitor(struct hub *h, void (*fn)(struct loop *l, const struct msg *m));
+
 /* Channels that this loop owns, for admin and metrics. */
 struct hub_channel_info {
     struct str name;

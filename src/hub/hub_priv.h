@@ -156,6 +156,7 @@ struct hub {
     uint64_t sequence; /* of the newest delivery on this loop */
     uint64_t presence_ref;
     struct timer sweep;
+    void (*monitor)(struct loop *l, const struct msg *m);
     struct buf scratch;
     uint32_t *ends; /* fan-out's table */
     size_t ends_capacity;

@@ -19,6 +19,7 @@
 #define WAIT_LONGEST_MS 5000
 #define KEPT_MAX 10000 /* frames that wait while a publish is awaited */
 #define MEMBERS_MAX 32
+#define LINE_BYTES_MAX (96u << 20)
 
 struct client_sub {
     char *channel;
@@ -491,7 +492,7 @@ int tw_client_http(tw_client *c, const char *method, const char *path, const cha
     if (!c->url.host[0])
         return E_BAD_REQUEST;
     buf_clear(&c->why);
-    client_add_request(&out, &c->url, method, path, c->token, str_from(body));
+    client_add_request(&out, &c->url, method, path, "1.1", c->token, str_from(body));
     buf_add_z(&out, "Connection: close\r\n\r\n");
     if (body)
         buf_add_z(&out, body);
@@ -507,4 +508,56 @@ int tw_client_http(tw_client *c, const char *method, const char *path, const cha
     link_close(&link);
     buf_free(&out);
     return err ? err : head.status;
+}
+
+/* ---- a stream of lines ------------------------------------------------------------------- */
+
+int tw_client_watch(tw_client *c, const char *path)
+{
+    struct client_answer head = {0};
+    struct str body;
+    struct buf out = {0};
+    uint64_t deadline = link_now_ms() + c->timeout_ms;
+    if (!c->url.host[0])
+        return E_BAD_REQUEST;
+    buf_clear(&c->why);
+    link_close(&c->link);
+    client_add_request(&out, &c->url, "GET", path, "1.0", c->token, STR_NONE);
+    buf_add_z(&out, "\r\n");
+    int err = link_open(&c->link, &c->url, deadline, &c->why);
+    if (!err && (err = link_send(&c->link, buf_str(&out), deadline)) != 0)
+        buf_printf(&c->why, "cannot send: %s", err_info(err)->text);
+    if (!err)
+        err = client_read_head(&c->link, &head, deadline, &c->why);
+    if (!err && head.status != 200) {
+        err = client_read_body(&c->link, &head, &body, deadline, &c->why);
+        err = err ? err : client_refusal(head.status, body, &c->why);
+    }
+    if (err)
+        link_close(&c->link);
+    else
+        buf_shift(&c->link.in, head.head_n);
+    buf_free(&out);
+    return err;
+}
+
+int tw_client_next_line(tw_client *c, int timeout_ms, tw_event *out)
+{
+    uint64_t deadline = link_now_ms() + (uint64_t)(timeout_ms < 0 ? INT32_MAX : timeout_ms);
+    ptrdiff_t end = -1;
+    while (c->link.fd >= 0 && (end = str_find(buf_str(&c->link.in), '\n')) < 0) {
+        int err = c->link.in.n > LINE_BYTES_MAX ? E_TOO_LARGE : link_receive(&c->link, deadline);
+        if (err == E_TIMEOUT)
+            return 0;
+        if (err)
+            link_close(&c->link);
+    }
+    if (c->link.fd < 0) {
+        buf_clear(&c->why);
+        buf_add_z(&c->why, "the stream has ended");
+        return E_CLOSED;
+    }
+    read_event(c, str_head(buf_str(&c->link.in), (size_t)end), out);
+    buf_shift(&c->link.in, (size_t)end + 1);
+    return 1;
 }

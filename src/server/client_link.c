@@ -179,10 +179,10 @@ void link_rest(uint64_t until_ms)
 /* ---- http -------------------------------------------------------------------------------- */
 
 void client_add_request(struct buf *out, const struct client_url *url, const char *method,
-                        const char *path, const char *token, struct str body)
+                        const char *path, const char *version, const char *token, struct str body)
 {
     bool v6 = strchr(url->host, ':') != NULL;
-    buf_printf(out, "%s %s%s HTTP/1.1\r\nHost: %s%s%s:%s\r\n", method, url->path, path,
+    buf_printf(out, "%s %s%s HTTP/%s\r\nHost: %s%s%s:%s\r\n", method, url->path, path, version,
                v6 ? "[" : "", url->host, v6 ? "]" : "", url->port);
     if (token && *token)
         buf_printf(out, "Authorization: Bearer %s\r\n", token);

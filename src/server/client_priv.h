@@ -39,9 +39,12 @@ int client_read_head(struct link *l, struct client_answer *out, uint64_t deadlin
 /* After it: the body, a view of l->in. */
 int client_read_body(struct link *l, const struct client_answer *head, struct str *body,
                      uint64_t deadline_ms, struct buf *why);
+/* version: "1.1", or "1.0" for an answer without chunks. */
 void client_add_request(struct buf *out, const struct client_url *url, const char *method,
-                        const char *path, const char *token, struct str body);
+                        const char *path, const char *version, const char *token, struct str body);
 
+/* What an error's JSON body says, as E_* and words. */
+int client_refusal(int status, struct str body, struct buf *why);
 /* Opens the WebSocket: 0, or the error the server gave as E_*, with its words in *why. */
 int client_ws_open(struct link *l, const struct client_url *url, const char *token,
                    uint64_t deadline_ms, struct buf *why);

@@ -13,7 +13,7 @@
 #define MESSAGE_BYTES_MAX (64 << 20)
 
 /* The error that an HTTP answer's JSON body tells. */
-static int refusal(int status, struct str body, struct buf *why)
+int client_refusal(int status, struct str body, struct buf *why)
 {
     uint64_t code = 0;
     struct arena a = {0};
@@ -40,7 +40,7 @@ int client_ws_open(struct link *l, const struct client_url *url, const char *tok
     struct str body;
     clock_random_bytes(random, sizeof(random));
     base64_encode(&key, str_of((const char *)random, sizeof(random)));
-    client_add_request(&out, url, "GET", "/socket", token, STR_NONE);
+    client_add_request(&out, url, "GET", "/socket", "1.1", token, STR_NONE);
     buf_printf(&out,
                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                "Sec-WebSocket-Protocol: tidewire.v1\r\nSec-WebSocket-Key: %.*s\r\n\r\n",
@@ -54,7 +54,7 @@ int client_ws_open(struct link *l, const struct client_url *url, const char *tok
     if (!err && answer.status != 101) {
         err = client_read_body(l, &answer, &body, deadline_ms, why);
         if (!err)
-            err = refusal(answer.status, body, why);
+            err = client_refusal(answer.status, body, why);
     } else if (!err && !str_eq(answer.accept, str_of(accept, sizeof(accept)))) {
         buf_add_z(why, "the upgrade was answered wrongly: a proxy stands between");
         err = E_PROTOCOL;

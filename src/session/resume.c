@@ -101,6 +101,7 @@ void session_detach(struct session *s, int err)
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
     log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
+    session_tell(s, "lost", err);
     limits_leave(s);
     s->outlet = NULL;
     s->state = SESSION_DETACHED;
@@ -143,6 +144,7 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     s->stream = s->marked = 0;
     position_free(s);
     session_watch(s);
+    session_tell(s, "back", 0);
     for (struct session_sub *ss = session_sub_first(s), *next; ss; ss = next) {
         next = session_sub_next(s, ss);
         if (ss->trusted) {

@@ -150,6 +150,7 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     session_enlist(home, s);
     metric_add(M_SESSIONS, 1);
     session_watch(s);
+    session_tell(s, "open", 0);
     return s;
 }
 
@@ -173,6 +174,7 @@ void session_end(struct session *s, int err, bool leave_now)
     if (s->state == SESSION_ENDED)
         return;
     log_debug("session", "end", "session=%s err=%d", s->name, err);
+    session_tell(s, "end", err);
     s->state = SESSION_ENDED;
     session_untrack_all(s, leave_now ? 0 : home->config->presence_grace_ms);
     position_free(s); /* first: no subscription need be looked for in it */
@@ -443,6 +445,12 @@ void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void
         next = at->next;
         fn(LIST_OF(at, struct session, link), arg);
     }
+}
+
+void session_set_monitor(struct loop *l,
+                         void (*fn)(const struct session *s, const char *what, int err))
+{
+    session_home_of(l)->monitor = fn;
 }
 
 size_t session_count(struct loop *l)

@@ -288,6 +288,10 @@ struct session *session_find(struct loop *l, uint64_t id);
  * told, to come back after a random time up to within_ms. Returns how many are left to tell. */
 size_t session_drain(struct loop *l, size_t most, uint64_t within_ms);
 size_t session_count(struct loop *l);
+/* Runs for what happens to sessions of this loop ("open", "lost", "back", "end"), for operators
+ * who watch; NULL ends it. */
+void session_set_monitor(struct loop *l,
+                         void (*fn)(const struct session *s, const char *what, int err));
 void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void *arg);
 
 /* Position of a detached (or detaching) session, corrected by what the client itself knows. */

@@ -79,6 +79,7 @@ struct session_home {
     struct auth *auth;
     struct rules *rules;
     struct policy *policy;
+    void (*monitor)(const struct session *s, const char *what, int err);
     struct tally *users; /* of all loops; NULL = no limit by identity */
     struct map by_id;
     struct map tickets;
@@ -89,6 +90,12 @@ struct session_home {
     struct buf scratch;
 };
 struct session_home *session_home_of(struct loop *l);
+
+static inline void session_tell(const struct session *s, const char *what, int err)
+{
+    if (s->home->monitor)
+        s->home->monitor(s, what, err);
+}
 
 /* limits.c: false when this identity has too many connections. NULL outlet: not counted. */
 bool limits_enter(struct session *s, struct outlet *o, struct identity *id);

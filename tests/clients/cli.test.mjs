@@ -96,7 +96,7 @@ test('a bare command prints help', () => {
   const r = run([]);
   assert.equal(r.code, 0);
   assert.match(r.out, /tidewire VERB/);
-  for (const verb of ['dev', 'serve', 'init', 'pub', 'sub', 'token', 'config', 'explain', 'health',
+  for (const verb of ['dev', 'serve', 'init', 'pub', 'sub', 'tail', 'token', 'config', 'explain', 'health',
     'version', 'completion'])
     assert.match(r.out, new RegExp(`^  ${verb} `, 'm'));
   assert.equal(run(['--help']).code, 0);
@@ -339,6 +339,43 @@ test('sub follows a server through a restart and misses nothing', async () => {
   sub.kill('SIGINT');
   assert.equal((await sub.ended).signal, 'SIGINT'); // a shell says 130
   await stop(b);
+});
+
+test('tail shows what happens, to the service role alone', async () => {
+  const cwd = folder();
+  const { child, env } = await dev(cwd);
+  const all = start(['tail', '--json'], { cwd });
+  const some = start(['tail', 'room:*', '--no-sessions', '--count', '3'], { cwd });
+  await until('both watch', () => all.text.includes('watching') && some.text.includes('watching'));
+  const token = run(['token', 'mint', '--sub', 'ann'], { cwd }).out.trim();
+  run(['pub', 'room:1', 'hello', '{"a":1}', '--token', token], { cwd });
+  run(['pub', 'other', 'hello', '2'], { cwd });
+  run(['pub', 'room:2', 'hello', '"\u202e\\u001b"', '-n', '2'], { cwd });
+  await until('three lines', () => some.out.split('\n').length > 3);
+  assert.deepEqual(await some.ended, { code: 0, signal: null });
+  const lines = some.out.trim().split('\n').map((line) => line.replace(/^\S+ /, ''));
+  assert.deepEqual(lines, ['room:1 #1 hello {"a":1}', 'room:2 #1 hello "?\\u001b"', 'room:2 #2 hello "?\\u001b"']);
+  const events = await until('all that happened', () => {
+    const seen = all.out.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    const ended = seen.some((e) => e.event === 'end' && e.sub === 'ann');
+    return ended && seen.filter((e) => e.type === 'message').length === 4 && seen;
+  });
+  const ann = events.filter((e) => e.type === 'session' && e.sub === 'ann').map((e) => e.event);
+  assert.deepEqual(ann, ['open', 'end']);
+  assert.ok(!all.out.includes(token.split('.')[2]));
+
+  const { TIDEWIRE_ANON_KEY: anon, TIDEWIRE_SERVICE_KEY: service, TIDEWIRE_URL: url } = env;
+  for (const [key, status] of [[anon, 403], [token, 403], ['x', 401], [service, 200]]) {
+    const answer = await fetch(`${url}/api/tail`, { headers: { authorization: `Bearer ${key}` } });
+    assert.equal(answer.status, status);
+    await answer.body.cancel();
+  }
+  assert.equal(run(['tail', '--token', token], { cwd }).code, 1);
+  all.kill('SIGINT');
+  const left = start(['tail'], { cwd });
+  await until('it watches', () => left.text.includes('watching'));
+  assert.deepEqual(await stop(child), { code: 0, signal: null }); // a drain ends the stream
+  assert.equal((await left.ended).code, 4);
 });
 
 test('dev stays on this machine', () => {
