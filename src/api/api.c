@@ -63,6 +63,9 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
         list_init(&home->taps);
         loop_slot_set(loops_at(ls, i), LOOP_SLOT_API, home);
     }
+    struct api_home *first = api_home_of(loops_at(ls, 0));
+    if (config->folder && (first->folder = folder_open(config->folder, config->secrets)))
+        http_route(hs, "/", 1u << HTTP_GET, HTTP_ROUTE_PREFIX, 0, folder_on_request, first->folder);
     add_health(hs);
     http_route(hs, "/metrics", 1u << HTTP_GET, 0, 0, metrics_on_request, NULL);
     http_route(hs, "/api/publish", 1u << HTTP_POST, 0, config->publish_bytes_max,
@@ -80,6 +83,7 @@ void api_setup(struct loops *ls, struct http_server *hs, const struct api_config
 
 void api_teardown(struct loops *ls)
 {
+    folder_close(&api_home_of(loops_at(ls, 0))->folder);
     for (unsigned i = 0; i < loops_count(ls); i++) {
         tail_teardown(api_home_of(loops_at(ls, i)));
         mem_free(loop_slot(loops_at(ls, i), LOOP_SLOT_API));

@@ -13,6 +13,8 @@ struct api_config {
     size_t publish_batch_max;   /* messages in one array */
     struct db *db;              /* for /rest/v1; NULL = there is none */
     size_t rest_bytes_max;      /* body of a write there */
+    const char *folder;         /* its files are served below /; NULL = none */
+    const char *secrets;        /* a folder that is never shown */
     bool realtime;              /* Supabase's REST broadcast, too */
     size_t broadcast_bytes_max; /* one payload of it */
 };

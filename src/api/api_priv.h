@@ -9,6 +9,7 @@
 struct api_home {
     const struct api_config *config;
     bool is_ready;
+    struct folder *folder;   /* on loop 0 */
     struct list tails, taps; /* tail.c */
     unsigned tails_count;
     struct buf line;
@@ -27,6 +28,10 @@ void health_on_ready(struct http_request *req);
 void metrics_on_request(struct http_request *req);
 void publish_on_request(struct http_request *req);
 void channels_on_request(struct http_request *req);
+/* route_arg: the folder. NULL when the path is none. Closed after the loops have run. */
+struct folder *folder_open(const char *path, const char *secrets);
+void folder_close(struct folder **folder);
+void folder_on_request(struct http_request *req);
 void tail_on_request(struct http_request *req);
 /* A drain: every stream ends. */
 void tail_end_all(struct loop *l);

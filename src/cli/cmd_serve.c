@@ -54,9 +54,11 @@ int cmd_serve(struct cli *cli)
 
 int cmd_dev(struct cli *cli)
 {
-    if (cli->args_count > 0)
-        return cli_usage(cli, "dev takes no argument; --data names the folder for its secrets");
+    if (cli->args_count > 1)
+        return cli_usage(cli, "dev takes at most one folder, whose files it serves");
     tw_config *c = cli_config(cli, false);
+    if (cli->args_count == 1)
+        tw_config_set(c, "http.folder", cli->args[0]);
     tw_config_develop(c);
     return run(cli, c, true);
 }

@@ -67,8 +67,9 @@ static const struct cli_option version_options[] = {
 };
 
 const struct cli_verb cli_verbs[] = {
-    {"dev", "", "a server for this machine: nothing to configure, everybody may do everything",
-     NULL, true, cmd_dev},
+    {"dev", "[FOLDER]",
+     "a server for this machine: nothing to configure, everybody may do everything", NULL, true,
+     cmd_dev},
     {"serve", "", "the server", NULL, true, cmd_serve},
     {"init", "", "write a commented tidewire.yaml and a .env with a fresh secret", init_options,
      false, cmd_init},

@@ -419,6 +419,8 @@ void assemble_api(const struct config *c, struct api_config *out)
     *out = (struct api_config){
         .publish_bytes_max = (size_t)c->limits_publish_bytes,
         .publish_batch_max = (size_t)c->limits_publish_batch,
+        .folder = c->http_folder.n ? c->http_folder.p : NULL,
+        .secrets = c->data.p,
         .rest_bytes_max = (size_t)c->database_body_bytes,
         .realtime = c->realtime_enabled,
         .broadcast_bytes_max = (size_t)c->realtime_payload_bytes,

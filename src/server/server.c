@@ -131,6 +131,17 @@ static int make_database(struct tw_server *s)
     return E_UNAVAILABLE;
 }
 
+static int check_folder(struct tw_server *s)
+{
+    struct stat st;
+    if (!s->boot->http_folder.n)
+        return 0;
+    if (stat(s->boot->http_folder.p, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    buf_printf(&s->problem, "http.folder: \"%s\" is no folder", s->boot->http_folder.p);
+    return E_UNAVAILABLE;
+}
+
 static int make_rooms(struct tw_server *s)
 {
     struct http_config http;
@@ -234,6 +245,10 @@ static void become_ready(struct loop *l, struct tw_server *s)
         return;
     log_info("server", "ready", "url=%s loops=%u flush=%s version=%s", s->url,
              loops_count(s->loops), flush_backend(l), tw_version());
+    if (keyring_count(s->keys) + s->boot->auth_api_keys_count == 0 && !s->boot->auth_anonymous)
+        log_warn("server", "nobody_can_enter",
+                 "why=no key is configured and anonymous clients are not let in; set "
+                 "auth.jwt_secret or auth.keys, or auth.anonymous");
     notify_send("READY=1");
     s->watchdog_ms = notify_watchdog_ms();
     if (s->watchdog_ms)
@@ -248,7 +263,8 @@ static int server_open(struct tw_server *s)
     buf_clear(&s->problem);
     server_log_setup(s->boot);
     raise_descriptors();
-    int err = make_tls(s);
+    int err = check_folder(s);
+    err = err ? err : make_tls(s);
     if (err)
         return err;
     err = make_rooms(s);

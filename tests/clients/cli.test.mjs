@@ -2,7 +2,9 @@
 // The program as a person or a script meets it: the real binary, its words, files and exit codes.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -339,6 +341,42 @@ test('sub follows a server through a restart and misses nothing', async () => {
   sub.kill('SIGINT');
   assert.equal((await sub.ended).signal, 'SIGINT'); // a shell says 130
   await stop(b);
+});
+
+test('dev serves the files of a folder, and never what is secret', async () => {
+  const cwd = folder();
+  const outside = folder();
+  writeFileSync(join(outside, 'secret.txt'), 'outside');
+  writeFileSync(join(cwd, 'index.html'), '<h1>mine</h1>');
+  writeFileSync(join(cwd, '.env'), 'hidden');
+  mkdirSync(join(cwd, 'sub'));
+  writeFileSync(join(cwd, 'sub', 'index.html'), 'below');
+  writeFileSync(join(cwd, 'sub', 'app.js'), 'x = 1');
+  writeFileSync(join(cwd, 'empty.css'), '');
+  symlinkSync(join(outside, 'secret.txt'), join(cwd, 'link.txt'));
+  symlinkSync(join(cwd, 'sub', 'app.js'), join(cwd, 'inner.js'));
+  symlinkSync('tidewire-data/dev.env', join(cwd, 'env.txt'));
+  const { child, env: { TIDEWIRE_URL: url } } = await dev(cwd, ['.']);
+  const get = async (path, options) => {
+    const answer = await fetch(url + path, options);
+    return [answer.status, answer.headers.get('content-type'), await answer.text(), answer.headers.get('etag')];
+  };
+  assert.deepEqual((await get('/')).slice(0, 3), [200, 'text/html; charset=utf-8', '<h1>mine</h1>']);
+  assert.equal((await get('/sub/'))[2], 'below');
+  assert.equal((await get('/sub'))[0], 404);
+  assert.deepEqual((await get('/sub/app.js')).slice(0, 3), [200, 'text/javascript; charset=utf-8', 'x = 1']);
+  assert.equal((await get('/inner.js'))[2], 'x = 1');
+  assert.equal((await get('/empty.css'))[0], 200);
+  const tag = (await get('/sub/app.js'))[3];
+  assert.equal((await get('/sub/app.js', { headers: { 'if-none-match': tag } }))[0], 304);
+  assert.deepEqual((await get('/sub/app.js', { method: 'HEAD' })).slice(0, 3).join(), '200,text/javascript; charset=utf-8,');
+  for (const path of ['/.env', '/link.txt', '/env.txt', '/tidewire-data/dev.env', '/tidewire-data/dev.secret',
+    '/%2e%2e/x', '/sub/%2e%2e/%2eenv', '/sub/..%2f.env', '/%2fetc/passwd', '/nope', '/tidewire-data/'])
+    assert.deepEqual((await get(path)).slice(0, 2), [404, 'application/json; charset=utf-8'], path);
+  assert.equal((await get('/', { method: 'POST' }))[0], 405);
+  assert.equal((await get('/health/ready'))[0], 200);
+  await stop(child);
+  assert.equal(run(['dev', 'no-such-folder', '--listen', '127.0.0.1:0']).code, 4);
 });
 
 test('tail shows what happens, to the service role alone', async () => {
