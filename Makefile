@@ -32,7 +32,7 @@ endif
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
-        -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Wno-format-zero-length -Werror
+        -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Wno-missing-field-initializers -Wno-format-zero-length -Werror
 CFLAGS_release := -O2 -g
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
