@@ -98,10 +98,12 @@ void order_note(struct topic *t)
         const struct msg *m = t->pending[i];
         if (!log)
             continue;
-        if (memcmp(log->epoch, m->epoch_text, sizeof(log->epoch)) != 0) { /* another log began */
+        if (memcmp(log->epoch, m->epoch_text, sizeof(log->epoch)) != 0) {
+            if (log->epoch[0]) { /* another log began */
+                log->head = log->count = 0;
+                log->dropped = sequence - 1;
+            }
             memcpy(log->epoch, m->epoch_text, sizeof(log->epoch));
-            log->head = log->count = 0;
-            log->dropped = sequence - 1;
         }
         if (log->count && at(log, log->count - 1)->offset >= m->offset)
             continue;

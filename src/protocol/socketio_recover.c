@@ -95,28 +95,46 @@ static bool find_direct(const struct socketio_socket *s, struct str place, uint6
     return true;
 }
 
+/* What the client names, as a place in this session; NULL, or why there is none. */
+static const char *find_place(struct socketio_socket *s, struct str text,
+                              struct session_place *place)
+{
+    struct str epoch;
+    uint64_t offset;
+    *place = (struct session_place){0};
+    if (!text.n)
+        return NULL;
+    if (text.p[0] == '~')
+        return find_direct(s, text, &place->sequence) ? NULL : "no such event to it alone";
+    if (!cursor_parse_id(text, &epoch, &offset))
+        return "not an offset of ours";
+    if (session_place_find(s->session, epoch, offset, place))
+        return NULL;
+    return "no such message was sent to it";
+}
+
 bool socketio_place(struct session *session, struct str text)
 {
     struct socketio_socket *s = session_user(session);
-    struct session_place place = {0};
-    struct str epoch;
-    uint64_t offset;
-    if (s->state != SOCKET_AWAY)
-        return false;
-    if (text.n && text.p[0] == '~') {
-        if (!find_direct(s, text, &place.sequence))
-            return false;
-    } else if (text.n) {
-        if (!cursor_parse_id(text, &epoch, &offset) ||
-            !session_place_find(session, epoch, offset, &place))
-            return false;
+    struct session_place place;
+    const char *why = s->state == SOCKET_AWAY ? find_place(s, text, &place) : "it is not away";
+    /* A client keeps the offset that it had before it was given this session. */
+    if (why && s->state == SOCKET_AWAY && !s->outbox && !session_place_was_sent(session)) {
+        place = (struct session_place){0};
+        why = NULL;
     }
-    if (place.sequence < s->confirmed)
+    if (!why && place.sequence < s->confirmed)
         place.sequence = s->confirmed;
-    if (s->outbox && s->outbox->dropped > place.sequence)
-        return false;
-    outbox_confirm(s->outbox, place.sequence);
-    return session_place_set(session, &place);
+    if (!why && s->outbox && s->outbox->dropped > place.sequence)
+        why = "events to it alone were too many";
+    if (!why)
+        outbox_confirm(s->outbox, place.sequence);
+    if (!why && !session_place_set(session, &place))
+        why = "too long ago";
+    if (why)
+        log_debug("protocol", "socketio-no-place", "session=%.*s place=%.*s why=\"%s\"",
+                  STR_ARG(session_name(session)), STR_ARG(str_head(text, 64)), why);
+    return !why;
 }
 
 /* ---- fetching ----------------------------------------------------------------------------- */
@@ -231,8 +249,10 @@ void socketio_on_resumed(struct socketio_socket *s, const struct answer *a)
     struct hold *hold = s->hold;
     if (!hold)
         return;
-    if (a->err || !a->subscribed->recovered || a->subscribed->gap_to)
+    if (a->err || !a->subscribed->recovered || a->subscribed->gap_to) {
+        log_debug("protocol", "socketio-gap", "channel=%.*s err=%d", STR_ARG(a->channel), a->err);
         hold->failed = true;
+    }
     if (--hold->waiting == 0)
         decide(s);
 }
@@ -281,8 +301,11 @@ static void on_fetched(struct session_fetch *f)
     if (s && session && s->state == SOCKET_FETCHING &&
         str_eq(socketio_nsp(s), socketio_nsp(session_user(session))))
         take_up(s, session);
-    else if (s && s->state == SOCKET_FETCHING)
+    else if (s && s->state == SOCKET_FETCHING) {
+        log_debug("protocol", "socketio-not-found", "pid=%.4s fetched=%d", w->text,
+                  session != NULL);
         socketio_connect(s);
+    }
     identity_unref(f->identity);
     mem_free(w);
 }

@@ -119,6 +119,14 @@ static bool offset_at(const struct session_sub *ss, uint64_t sequence, uint64_t 
     return true;
 }
 
+bool session_place_was_sent(struct session *s)
+{
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+        if (!ss->parked || (ss->order && ss->parked->delivered > ss->order->runs[0].from))
+            return true;
+    return false;
+}
+
 bool session_place_set(struct session *s, const struct session_place *place)
 {
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss)) {

@@ -312,6 +312,8 @@ struct session_place {
 /* False when the message was not sent on this session, or too long ago. */
 bool session_place_find(struct session *s, struct str epoch, uint64_t offset,
                         struct session_place *out);
+/* Was anything sent since it was opened, or attached? */
+bool session_place_was_sent(struct session *s);
 /* Each subscription goes on from there; false when that is not known any more. */
 bool session_place_set(struct session *s, const struct session_place *place);
 

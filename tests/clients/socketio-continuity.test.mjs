@@ -75,7 +75,7 @@ async function run(t, way, seed) {
   await chaos.stop();
   await until(() => clients.every((c) => c.rooms.every((room) => c.last.get(room) === MESSAGES)),
     () => `all to the end: ${JSON.stringify(clients.filter((c) => c.rooms.some((r) => c.last.get(r) !== MESSAGES))
-      .map((c) => [c.name, c.socket.connected, c.connects, ...c.rooms.map((r) => c.last.get(r))]))}`,
+      .map((c) => [c.name, c.socket.connected, c.socket.id, c.connects, c.failures.join(), ...c.rooms.map((r) => c.last.get(r))]))}`,
     { ms: 30000 });
   const verdict = checker.check();
   const recoveries = clients.reduce((sum, c) => sum + c.recoveries, 0);

@@ -459,14 +459,10 @@ describe('WebSocket', () => {
     w.close();
   });
 
-  test('an unfinished middleware: a second CONNECT, and an event, break the rules (differs)', async () => {
-    for (const more of ['40/slow,', '42/slow,["x"]']) {
-      const w = await Ws.joined();
-      w.send('40/slow,', more);
-      const code = await within(Promise.race([w.closed, w.next().then((m) => (/^40\/slow/.test(m) ? w.closed : m))]), 'the close');
-      if (more === '40/slow,') assert.equal(code, 1005);
-      w.close();
-    }
+  test('a second CONNECT, also while a middleware thinks about the first, breaks the rules (differs)', async () => {
+    const w = await Ws.joined();
+    w.send('40/slow,', '40/slow,');
+    assert.equal(await within(w.closed, 'the close'), 1005);
   });
 
   test('disconnect(true) with two namespaces: 41 for each, then the close', async () => {

@@ -81,6 +81,19 @@ TEST(a_number_tells_what_had_been_handed_out)
     end(&b);
 }
 
+TEST(the_time_before_the_first_message_is_known)
+{
+    struct bench b;
+    uint64_t offset = 7;
+    begin(&b, 16);
+    for (int i = 0; i < 20; i++)
+        hub_sequence_next(&b.hub); /* other channels */
+    hand_out(&b, "e", 7, 7);
+    assert_true(order_log_offset(b.log, 10, &offset));
+    assert_int_equal(offset, 6);
+    end(&b);
+}
+
 TEST(what_is_too_long_ago_is_said_to_be_unknown)
 {
     struct bench b;
