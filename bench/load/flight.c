@@ -76,6 +76,8 @@ void load_take(struct load *l, struct conn *c, const uint8_t *text, size_t n)
 {
     const uint8_t *end = text + n;
     uint64_t now_us = 0;
+    if (c->is_feed) /* some servers send a publisher its own */
+        return;
     while (text < end && (text = memchr(text, '~', (size_t)(end - text)))) {
         if (end - text < LOAD_MARK_BYTES) {
             l->strange++;
@@ -85,7 +87,7 @@ void load_take(struct load *l, struct conn *c, const uint8_t *text, size_t n)
         uint64_t sent_us = get_hex(text + 21, 12);
         if (!now_us)
             l->last_in_us = now_us = load_now_us();
-        if (sender >= l->senders || !c->next)
+        if (sender >= l->senders)
             l->strange++;
         else
             count(l, c, (uint32_t)get_hex(text + 1, 8), sender, (uint32_t)get_hex(text + 13, 8));
