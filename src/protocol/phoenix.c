@@ -17,7 +17,7 @@
 #include "base/metric.h"
 #include "wire/url.h"
 
-enum { JSON_DEPTH = 64, DEBT_MS_MAX = 5000 };
+enum { JSON_DEPTH = 64, DEBT_MS_MAX = 5000, REJOIN_MS = 10000 };
 
 static struct phoenix_home *home_of(struct loop *l)
 {
@@ -34,6 +34,7 @@ void phoenix_setup(struct loops *ls, const struct realtime_config *config)
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct phoenix_home *home = mem_new(sizeof(*home));
         home->config = config;
+        home->began_ms = loop_now_ms(loops_at(ls, i));
         home->loops = loops_count(ls);
         loop_slot_set(loops_at(ls, i), LOOP_SLOT_PHOENIX, home);
     }
@@ -253,6 +254,10 @@ void *phoenix_open(const struct protocol_hello *hello, int *err)
     if (hello->outlet->sock)
         c->kind = version == 1 ? (hello->is_deflate ? ENC_PHOENIX1_DEFLATE : ENC_PHOENIX1)
                                : (hello->is_deflate ? ENC_PHOENIX2_DEFLATE : ENC_PHOENIX2);
+    uint64_t now_ms = loop_now_ms(c->loop), resume_ms = session_config_of(c->loop)->resume_ms;
+    /* A ticket that this process did not give and that is not too old for the last one. */
+    if (hello->is_unknown && now_ms - home->began_ms < resume_ms)
+        c->lost_until_ms = now_ms + REJOIN_MS;
     if (hello->ticket.n == SESSION_TICKET_SIZE)
         memcpy(c->ticket, hello->ticket.p, SESSION_TICKET_SIZE);
     metric_add(M_REALTIME_CLIENTS, 1);

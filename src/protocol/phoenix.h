@@ -27,6 +27,7 @@ struct phoenix_bucket {
 /* Of one loop. */
 struct phoenix_home {
     const struct realtime_config *config;
+    uint64_t began_ms;
     unsigned loops;                                  /* rates of all clients are shared out */
     struct phoenix_bucket joins, messages, presence; /* of all clients of this loop */
 };
@@ -43,6 +44,8 @@ struct phoenix {
     int vsn;
     enum encoding_kind kind; /* ENC_NONE: no shared bytes (long poll) */
     bool is_told;            /* that the server goes away */
+    uint64_t lost_until_ms;  /* joins before that: it was here before this process, nobody knows
+                                where; 0 = not so */
     char ticket[SESSION_TICKET_SIZE + 1];
 };
 

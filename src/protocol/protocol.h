@@ -48,6 +48,7 @@ struct protocol_hello {
     struct session *resumed;   /* a detached session of this client's ticket, or NULL */
     struct str ticket;         /* to be joined */
     bool tells_ticket;         /* the client cannot keep cookies: it must be told */
+    bool is_unknown;           /* it named a ticket that is not known (any more) */
     uint64_t ping_ms;
     struct str query;                      /* of the upgrade request, raw */
     const struct engineio_hello *engineio; /* PROTOCOL_SOCKETIO (engineio.h) */

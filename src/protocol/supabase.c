@@ -145,7 +145,7 @@ static void on_joined(struct phoenix_topic *t, const struct answer *a)
     t->live_from = s->at.offset;
     phoenix_reply(t, str_of(t->join_ref, t->join_ref_n), true, supabase_changes_reply(t->changes));
     let_go(t);
-    if (t->since.epoch[0] && !s->recovered)
+    if (t->since.epoch[0] ? !s->recovered : loop_now_ms(t->conn->loop) < t->conn->lost_until_ms)
         say_gap(t, s->gap_from, s->gap_to);
     if (s->presence)
         send_presence(t, s->presence);

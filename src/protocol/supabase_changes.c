@@ -170,10 +170,13 @@ static void on_changed(struct source_watch *w, struct source_change *change, uin
     struct supabase_changes *c = changes_of(w);
     if (!c->topic->conn)
         return;
-    if (!c->is_answered || c->held_count || is_full(c))
-        hold(c, change, fits);
-    else
+    if (c->is_answered && !c->held_count && !is_full(c)) {
         send(c, change, fits);
+        return;
+    }
+    hold(c, change, fits);
+    if (c->topic->conn->outlet->sock)
+        sock_expect_drained(c->topic->conn->outlet->sock);
 }
 
 static void on_lost(struct source_watch *w)

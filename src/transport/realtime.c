@@ -105,23 +105,24 @@ static void ticket_of_text(struct loop *l, struct str text, char out[SESSION_TIC
 }
 
 /* False when the request was handed to the loop where the ticket's sessions live. */
-static bool find_ticket(struct http_request *req, char out[SESSION_TICKET_SIZE + 1],
-                        bool *sets_cookie)
+static bool find_ticket(struct http_request *req, struct ws_open *open, bool *sets_cookie)
 {
     struct str chosen = http_query(req, "session");
     struct str cookie = http_cookie(req, "tw_session");
     struct loop *home = req->loop;
     *sets_cookie = false;
     if (chosen.n >= SESSION_TEXT_MIN) {
-        ticket_of_text(req->loop, chosen, out);
-        home = session_ticket_loop(req->loop, str_from(out));
+        ticket_of_text(req->loop, chosen, open->ticket);
+        home = session_ticket_loop(req->loop, str_from(open->ticket));
     } else if (http_header(req, "origin").n || cookie.n) {
         *sets_cookie = true;
         home = cookie.n ? session_ticket_loop(req->loop, cookie) : NULL;
         if (home == req->loop && session_ticket_known(req->loop, cookie))
-            memcpy(out, cookie.p, SESSION_TICKET_SIZE);
+            memcpy(open->ticket, cookie.p, SESSION_TICKET_SIZE);
         else if (!home || home == req->loop)
-            session_ticket_new(req->loop, out);
+            session_ticket_new(req->loop, open->ticket);
+        open->is_unknown =
+            home != NULL && home == req->loop && !session_ticket_known(req->loop, cookie);
     }
     if (!home || home == req->loop)
         return true;
@@ -135,8 +136,7 @@ static void on_upgrade(struct http_request *req)
     struct ws_open open = {.kind = PROTOCOL_PHOENIX, .claim_ops = &supabase_ops};
     struct buf more = {0}, answer = {0};
     bool sets_cookie;
-    if (!upgrade_origin(req) || !upgrade_shake(req, &ws) ||
-        !find_ticket(req, open.ticket, &sets_cookie))
+    if (!upgrade_origin(req) || !upgrade_shake(req, &ws) || !find_ticket(req, &open, &sets_cookie))
         return;
     if (!realtime_admit(req, &open.who.identity))
         return;

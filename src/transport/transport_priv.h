@@ -42,18 +42,18 @@ bool upgrade_origin(struct http_request *req);
 /* The Set-Cookie line of a ticket. */
 void upgrade_add_cookie(struct http_request *req, const char *ticket, struct buf *out);
 void upgrade_on_native(struct http_request *req);
+/* Checks the handshake; answers and returns false when it is none. */
+bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 
 /* ---- realtime.c --------------------------------------------------------------------------- */
 void realtime_setup(struct http_server *hs, size_t frame_bytes_max);
 /* By the project's key; false when the request was answered. */
 bool realtime_admit(struct http_request *req, struct identity **id);
-/* ---- longpoll.c ---------------------------------------------------------------------------- */
+
+/* ---- longpoll.c --------------------------------------------------------------------------- */
 void longpoll_on_request(struct http_request *req);
 void longpoll_drain(struct transport_home *home);
 void longpoll_teardown(struct transport_home *home);
-
-/* Checks the handshake; answers and returns false when it is none. */
-bool upgrade_shake(struct http_request *req, struct wshandshake *ws);
 
 /* ---- ws.c --------------------------------------------------------------------------------- */
 struct ws_open {
@@ -68,6 +68,7 @@ struct ws_open {
     bool claims;   /* look for a detached session of that ticket */
     const struct session_ops *claim_ops;
     bool tells_ticket;
+    bool is_unknown; /* it named a ticket that is not known (any more) */
     struct str query;
     /* Engine.IO only; borrowed for the call. */
     const struct engineio_hello *engineio;

@@ -378,6 +378,7 @@ static void open_peer(struct ws *w)
                                    .ticket = str_from(open->ticket),
                                    .tells_ticket = open->tells_ticket,
                                    .ping_ms = home_of(w)->config->ws_ping_ms,
+                                   .is_unknown = open->is_unknown,
                                    .query = str_of(p->query, p->query_n),
                                    .engineio = open->engineio,
                                    .target = open->target};
