@@ -159,15 +159,19 @@ static void add_role(struct buf *claims, struct str path, struct str role)
         buf_add_c(claims, '}');
 }
 
-static int mint_role(const struct keyring *keys, struct str role_claim, struct str role,
-                     struct buf *out)
+int dev_mint(const struct config *c, const struct keyring *keys, const struct dev_user *user,
+             struct buf *out)
 {
     struct buf claims = {0};
     buf_add_c(&claims, '{');
     json_add_field(&claims, "iss", STR("tidewire"));
-    add_role(&claims, role_claim, role);
-    json_add_u64(&claims, "iat", ISSUED);
-    json_add_u64(&claims, "exp", EXPIRES);
+    if (user->id.n) {
+        json_add_field(&claims, "sub", user->id);
+        json_add_field(&claims, "name", user->name);
+    }
+    add_role(&claims, c->auth_role_claim, user->role);
+    json_add_u64(&claims, "iat", user->issued);
+    json_add_u64(&claims, "exp", user->expires);
     buf_add_c(&claims, '}');
     int err = keyring_mint(keys, buf_str(&claims), out);
     buf_free(&claims);
@@ -177,8 +181,11 @@ static int mint_role(const struct keyring *keys, struct str role_claim, struct s
 int dev_keys(const struct config *c, const struct keyring *keys, struct buf *anon,
              struct buf *service)
 {
-    int err = mint_role(keys, c->auth_role_claim, c->auth_anonymous_role, anon);
-    return err ? err : mint_role(keys, c->auth_role_claim, c->auth_service_role, service);
+    struct dev_user user = {
+        .role = c->auth_anonymous_role, .issued = ISSUED, .expires = EXPIRES};
+    int err = dev_mint(c, keys, &user, anon);
+    user.role = c->auth_service_role;
+    return err ? err : dev_mint(c, keys, &user, service);
 }
 
 static struct str first_secret(const struct config *c)

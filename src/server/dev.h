@@ -15,8 +15,21 @@ int dev_prepare(struct config_draft *d);
  * time for the same secret. 0, or E_CONFIG without a shared secret. */
 int dev_keys(const struct config *c, const struct keyring *keys, struct buf *anon,
              struct buf *service);
+/* A token for a user; seconds since 1970. 0 or E_CONFIG as above. */
+struct dev_user {
+    struct str id, name; /* no id: the token is a role's */
+    struct str role;
+    uint64_t issued, expires;
+};
+int dev_mint(const struct config *c, const struct keyring *keys, const struct dev_user *user,
+             struct buf *out);
 /* Writes <data>/dev.env (0600). 0 or E_* with a sentence in *why. */
 int dev_write_env(const struct config *c, const struct keyring *keys, struct str url,
                   struct buf *why);
+
+/* dev_token.c: where the demo page gets tokens for its users. Freed after the server. */
+struct http_server;
+struct dev_tokens *dev_tokens_serve(struct http_server *hs, struct config *c, struct keyring *keys);
+void dev_tokens_free(struct dev_tokens **t);
 
 #endif

@@ -2,6 +2,7 @@
 /* The life of a server: the parts are made from the configuration in the order of the rooms,
  * run, and taken apart in the opposite order. Nothing here is on the way of a message. */
 #include "server/server_priv.h"
+#include "server/dev.h"
 #include "server/embed_io.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -174,6 +175,8 @@ static int make_rooms(struct tw_server *s)
     socketio_setup(s->loops, &s->socketio);
     transport_setup(s->loops, s->http, &s->transport);
     api_setup(s->loops, s->http, &s->api);
+    if (s->source->develop)
+        s->tokens = dev_tokens_serve(s->http, s->boot, s->keys);
     http_serve_files(s->http, embed_files, embed_files_count);
     if (s->boot->metrics_listen.n) {
         s->operators = http_server_new(&(struct http_config){0});
@@ -201,6 +204,7 @@ static void drop_rooms(struct tw_server *s)
     hub_set_store(NULL, NULL);
     db_close(&s->db);
     http_server_free(&s->http);
+    dev_tokens_free(&s->tokens);
     http_server_free(&s->operators);
     loops_free(&s->loops);
     tally_free(&s->addresses);

@@ -37,6 +37,7 @@ struct tw_server {
     struct server_loop *homes; /* one per loop */
     struct http_server *http;
     struct http_server *operators; /* metrics.listen; NULL = none */
+    struct dev_tokens *tokens;     /* `dev` alone */
     struct tls_context *tls;
     struct tally *addresses; /* connections of each */
     struct channel_settings *channels;
