@@ -56,6 +56,9 @@ struct str http_query_last(struct http_request *req, const char *name);
 /* Value of a cookie, or STR_NONE. */
 struct str http_cookie(const struct http_request *req, const char *name);
 struct str http_peer(const struct http_request *req);
+/* Is there somebody between us and the client who takes bytes in its stead? By the headers that
+ * proxies add, by http.trusted_proxies, and where a peer of this machine asks for another host. */
+bool http_is_proxied(const struct http_request *req);
 /* Address for limits: the peer, or X-Forwarded-For's last untrusted hop when the peer is in
  * `http.trusted_proxies`. */
 struct str http_client_address(const struct http_request *req);

@@ -107,3 +107,28 @@ struct str proxy_client(const struct http_server *hs, const struct http_request 
     }
     return client;
 }
+
+static bool is_loopback(struct str address)
+{
+    return str_starts(address, STR("127.")) || str_is(address, "::1") || str_is(address, "unix");
+}
+
+static bool is_local_name(struct str host)
+{
+    struct str name = bare(host);
+    return str_eq_nocase(name, STR("localhost")) || str_ends(name, STR(".localhost")) ||
+           is_loopback(name);
+}
+
+bool http_is_proxied(const struct http_request *req)
+{
+    static const char *const marks[] = {"X-Forwarded-For", "Forwarded", "Via", "X-Real-IP",
+                                        "X-Forwarded-Proto"};
+    struct str peer = sock_peer_address(req->conn->sock);
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (http_header(req, marks[i]).p)
+            return true;
+    if (str_is(peer, "unix") || http_trusts(req->conn->server, peer))
+        return true;
+    return is_loopback(peer) && !is_local_name(http_header(req, "host"));
+}

@@ -264,11 +264,11 @@ void *phoenix_open(const struct protocol_hello *hello, int *err)
     return c;
 }
 
-void phoenix_on_ping(struct phoenix *c)
+void phoenix_on_ping(struct phoenix *c, bool marks)
 {
     uint64_t idle_ms = c->home->config->idle_ms;
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; marks && (t = map_next(&c->topics, &at));)
         session_mark(t->session);
     if (loop_now_ms(c->loop) - c->heard_ms >= idle_ms)
         outlet_close(c->outlet, E_TIMEOUT, STR("no heartbeat"));

@@ -43,14 +43,15 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
     }
 }
 
-void protocol_on_ping(enum protocol_kind kind, void *peer)
+void protocol_on_ping(enum protocol_kind kind, void *peer, bool marks)
 {
     switch (kind) {
     case PROTOCOL_NATIVE:
-        session_mark(peer);
+        if (marks)
+            session_mark(peer);
         break;
     case PROTOCOL_PHOENIX:
-        phoenix_on_ping(peer);
+        phoenix_on_ping(peer, marks);
         break;
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:

@@ -58,8 +58,9 @@ struct protocol_hello {
 void *protocol_open(const struct protocol_hello *hello, int *err);
 /* One whole message of the client. */
 void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload, bool is_binary);
-/* The transport's own liveness: what was sent before the ping has arrived with its pong. */
-void protocol_on_ping(enum protocol_kind kind, void *peer);
+/* The transport's own liveness. marks: what was sent before this ping has arrived when
+ * protocol_on_pong comes. */
+void protocol_on_ping(enum protocol_kind kind, void *peer, bool marks);
 void protocol_on_pong(enum protocol_kind kind, void *peer);
 void protocol_on_drained(enum protocol_kind kind, void *peer);
 /* How long further input should wait. */

@@ -25,10 +25,14 @@ struct outlet_ops {
     /* Has the client been heard since then? If not, it is asked, and given up when it does not
      * answer within wait_ms. */
     bool (*is_alive)(struct outlet *o, uint64_t since_ms, uint64_t wait_ms);
+    /* Asks the client for its word that it has what was sent so far (session_mark now,
+     * session_confirm when it comes). NULL: it has none to give. */
+    void (*ask)(struct outlet *o);
 };
 struct outlet {
     const struct outlet_ops *ops;
     struct sock *sock; /* where framed bytes go straight; NULL: through the ops */
+    bool is_proxied;   /* there is somebody between: what the kernel says is not the client's word */
     bool is_closing;   /* outlet_close was called: nothing may follow its last word */
     /* limits.c: under whom the connection is counted, and for how many sessions. */
     struct identity *counted;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is on its way: for dialects whose client cannot say what it has, a small ring of
  * (stream position, subscription, offset), one entry a message, newest last. An entry leaves
- * when the client has it for sure: a pong came for a later ping, or (exact_frames) the peer's
- * kernel acknowledged the bytes. At a loss, a subscription goes on before its first entry that
+ * when the client has it for sure: a pong came for a later ping, or (exact_frames, and nobody in
+ * between) the peer's kernel acknowledged the bytes. Behind a proxy the kernel's word is the
+ * proxy's, so the client is asked every ASK_MS while something is on its way (session.c); what
+ * was not confirmed at a loss comes again. At a loss, a subscription goes on before its first entry that
  * is left.
  *
  * I1  Entries stand in the order of the stream; `end` never falls.
@@ -35,6 +37,17 @@ void position_fold(struct session *s, uint64_t acked)
     }
 }
 
+static bool is_exact(const struct session *s)
+{
+    return s->exact_frames && s->outlet && s->outlet->sock && !s->outlet->is_proxied;
+}
+
+void position_fold_acked(struct session *s)
+{
+    if (is_exact(s))
+        position_fold(s, sock_acked(s->outlet->sock));
+}
+
 static bool grow(struct session *s, size_t want)
 {
     struct position_log *log = s->log;
@@ -64,11 +77,10 @@ bool position_has_room(struct session *s, size_t count)
     struct position_log *log = s->log;
     if (log->count + count <= log->capacity)
         return true;
-    if (log->capacity >= FIRST_CAPACITY && s->exact_frames && s->outlet && s->outlet->sock) {
-        position_fold(s, sock_acked(s->outlet->sock));
-        if (log->count + count <= log->capacity)
-            return true;
-    }
+    if (log->capacity >= FIRST_CAPACITY)
+        position_fold_acked(s);
+    if (log->count + count <= log->capacity)
+        return true;
     return grow(s, log->count + count);
 }
 
@@ -81,6 +93,8 @@ bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint
     struct position_log *log = s->log;
     CHECK(!log->count || at(log, log->count - 1)->end <= end); /* I1 */
     *at(log, log->count++) = (struct delivered){.end = end, .offset = offset, .sub = ss};
+    if (!s->ask_ms && !is_exact(s))
+        session_ask_later(s);
     return true;
 }
 

@@ -96,8 +96,7 @@ void session_detach(struct session *s, int err)
         session_end(s, err, false);
         return;
     }
-    if (s->exact_frames && s->outlet && s->outlet->sock)
-        position_fold(s, sock_acked(s->outlet->sock));
+    position_fold_acked(s);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
     log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
@@ -141,7 +140,7 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     s->outlet = outlet;
     s->state = SESSION_OPEN;
     s->is_warned = false;
-    s->stream = s->marked = 0;
+    s->stream = s->marked = s->ask_ms = 0;
     position_free(s);
     session_watch(s);
     session_tell(s, "back", 0);

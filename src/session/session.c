@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
+/* What may come again after a loss behind a proxy is what was sent in about so long. */
+enum { ASK_MS = 1000 };
+
 struct session_home *session_home_of(struct loop *l)
 {
     return loop_slot(l, LOOP_SLOT_SESSION);
@@ -223,6 +226,10 @@ static void on_timer(struct loop *l, struct timer *timer)
         session_end(s, E_TIMEOUT, true);
         return;
     }
+    if (s->ask_ms && s->ask_ms <= now_ms && s->state == SESSION_OPEN) {
+        s->ask_ms = 0;
+        s->outlet->ops->ask(s->outlet);
+    }
     if (s->look_ms && s->look_ms <= now_ms) {
         s->look_ms = 0;
         session_drained(s);
@@ -265,7 +272,7 @@ void session_watch(struct session *s)
     if (s->state == SESSION_DETACHED)
         due_ms = sooner(due_ms, sooner(s->lease_until_ms, s->resume_until_ms));
     else
-        due_ms = sooner(due_ms, s->look_ms);
+        due_ms = sooner(due_ms, sooner(s->look_ms, s->ask_ms));
     if (!due_ms)
         timer_stop(&s->timer);
     else
@@ -414,6 +421,16 @@ void session_mark(struct session *s)
 void session_confirm(struct session *s)
 {
     position_fold(s, s->marked);
+    if (s->log && s->log->count && !s->ask_ms)
+        session_ask_later(s);
+}
+
+void session_ask_later(struct session *s)
+{
+    if (s->state != SESSION_OPEN || !s->outlet || !s->outlet->is_proxied || !s->outlet->ops->ask)
+        return;
+    s->ask_ms = loop_now_ms(s->home->loop) + ASK_MS;
+    session_watch(s);
 }
 
 /* ---- all of a loop ----------------------------------------------------------------------- */

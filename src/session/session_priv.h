@@ -59,6 +59,7 @@ struct session {
     struct timer timer;
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
     uint64_t token_until_ms;                  /* while needs_token */
+    uint64_t ask_ms;  /* when to ask for the client's word, where the kernel's is not it; 0 = no */
     uint64_t look_ms; /* the peer's word is missing for more to be sent: look again; 0 = no */
     struct ticket_group *group;
     struct list group_link;
@@ -128,9 +129,14 @@ bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint
 bool position_has_room(struct session *s, size_t count);
 void position_forget(struct session *s, const struct session_sub *ss);
 void position_fold(struct session *s, uint64_t acked);
+/* What the peer's kernel has acknowledged leaves the ring, if it is the client's. */
+void position_fold_acked(struct session *s);
 uint64_t position_of(const struct session *s, const struct session_sub *ss, uint64_t delivered);
 void position_free(struct session *s);
 uint64_t position_stream(const struct session *s);
+
+/* session.c: the client's word is wanted where the kernel's is a proxy's. */
+void session_ask_later(struct session *s);
 
 /* place.c: a run of messages goes to this subscription alone, from sub.offset on. */
 void place_begin_run(struct session_sub *ss, bool is_begin);

@@ -16,7 +16,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/num.h"
 #include "wire/wsmessage.h"
+
+#include <stdio.h>
 
 enum {
     UNSENT_PAUSE = 1 << 20,
@@ -39,6 +42,8 @@ struct ws {
     uint64_t ping_at_ms;
     uint64_t heard_ms; /* last input */
     uint8_t state, kind, window_bits;
+    uint16_t pings;  /* sent; the number is a ping's payload */
+    uint16_t marked; /* the one whose pong the peer waits for; 0 = none */
     bool deflate, has_own_pings, awaits_pong, is_probed, is_held, is_goodbye;
     bool was_paused; /* input may have come long ago: only a pong is a sign of life now */
 };
@@ -62,6 +67,7 @@ static struct transport_home *home_of(const struct ws *w)
 }
 
 static void on_timer(struct loop *l, struct timer *timer);
+static void alive(struct ws *w, bool is_pong);
 
 /* The timer stands for whatever is next: ping, deadline, end of a hold, probing. */
 static void watch(struct ws *w)
@@ -131,21 +137,56 @@ static void on_close_asked(struct outlet *o, int err, struct str detail)
         start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
 }
 
+/* The peer is told of the pong of this very ping alone: an older one's proves less. */
+static void ping(struct ws *w)
+{
+    struct buf b = {0};
+    char text[8];
+    w->pings = w->pings == UINT16_MAX ? 1 : w->pings + 1;
+    int n = snprintf(text, sizeof(text), "%u", w->pings);
+    if (w->peer)
+        protocol_on_ping(w->kind, w->peer, !w->marked);
+    if (!w->marked)
+        w->marked = w->pings;
+    wsframe_add(&b, WSFRAME_PING, str_of(text, (size_t)n));
+    sock_send(w->outlet.sock, b.p, b.n);
+    buf_free(&b);
+}
+
+static void on_pong(struct ws *w, struct str payload)
+{
+    uint64_t number;
+    alive(w, true);
+    if (!w->marked || !num_u64(payload, &number) || number != w->marked)
+        return;
+    w->marked = 0;
+    if (w->state == WS_OPEN && w->peer)
+        protocol_on_pong(w->kind, w->peer);
+}
+
+static void on_ask(struct outlet *o)
+{
+    struct ws *w = ws_of(o);
+    uint64_t now_ms = loop_now_ms(sock_loop(o->sock));
+    if (w->state != WS_OPEN || w->marked)
+        return; /* asked already */
+    ping(w);
+    w->awaits_pong = true;
+    if (!w->deadline_ms)
+        w->deadline_ms = now_ms + home_of(w)->config->ws_pong_ms;
+    watch(w);
+}
+
 static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
 {
     struct ws *w = ws_of(o);
     struct loop *l = sock_loop(o->sock);
-    struct buf b = {0};
     if (w->heard_ms >= since_ms)
         return true;
     if (w->is_probed || w->is_held || w->state != WS_OPEN)
         return false; /* what is held is looked at soon; then it is asked */
     w->is_probed = true;
-    wsframe_add(&b, WSFRAME_PING, STR_NONE);
-    sock_send(o->sock, b.p, b.n);
-    buf_free(&b);
-    if (w->peer)
-        protocol_on_ping(w->kind, w->peer);
+    ping(w);
     if (!w->deadline_ms || w->deadline_ms > loop_now_ms(l) + wait_ms)
         w->deadline_ms = loop_now_ms(l) + wait_ms;
     watch(w);
@@ -153,7 +194,7 @@ static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
 }
 
 static const struct outlet_ops outlet_ops = {
-    .send = on_send, .close = on_close_asked, .is_alive = on_is_alive};
+    .send = on_send, .close = on_close_asked, .is_alive = on_is_alive, .ask = on_ask};
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
@@ -240,9 +281,7 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
                 answer_control(w, WSFRAME_PONG, out.payload);
             break;
         case WSMESSAGE_PONG:
-            alive(w, true);
-            if (w->state == WS_OPEN && w->peer)
-                protocol_on_pong(w->kind, w->peer);
+            on_pong(w, out.payload);
             break;
         case WSMESSAGE_CLOSE:
             on_peer_close(w, &out);
@@ -323,9 +362,7 @@ static bool is_claimable(struct ws *w)
 static void send_ping(struct ws *w, uint64_t now_ms)
 {
     const struct transport_config *config = home_of(w)->config;
-    answer_control(w, WSFRAME_PING, STR_NONE);
-    if (w->peer)
-        protocol_on_ping(w->kind, w->peer);
+    ping(w);
     w->awaits_pong = true;
     w->ping_at_ms = now_ms + config->ws_ping_ms;
     if (!w->deadline_ms)
@@ -432,6 +469,7 @@ void ws_accept(struct http_request *req, struct str answer, const struct ws_open
         open->message_bytes_max ? open->message_bytes_max : home->config->ws_message_bytes_max;
     wsmessage_init(&w->in, (uint32_t)max, open->deflate);
     w->outlet.ops = &outlet_ops;
+    w->outlet.is_proxied = http_is_proxied(req);
     w->outlet.sock = http_take_over(req, answer, &sock_ops, w);
     metric_add(M_CONNECTIONS_WS, 1);
     probe_siblings(w);

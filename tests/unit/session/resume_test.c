@@ -38,6 +38,30 @@ TEST(what_was_not_confirmed_is_sent_again_and_what_was_is_not)
     rig_end();
 }
 
+TEST(behind_a_proxy_the_client_is_asked_while_something_is_on_its_way_and_not_else)
+{
+    struct client c;
+    rig_begin();
+    client_open(&c);
+    c.outlet.is_proxied = true;
+    subscribe(&c, "room");
+    sim_run(rig.ls, 60000);
+    say_numbers(1, 3);
+    heard(&c, "sub:room@0 1 2 3");
+    sim_run(rig.ls, 1100);
+    heard(&c, "ask");
+    say_numbers(4, 5);
+    session_confirm(c.session); /* 1 to 3 */
+    heard(&c, "4 5");
+    sim_run(rig.ls, 1100);
+    heard(&c, "ask");
+    session_confirm(c.session);
+    sim_run(rig.ls, 60000);
+    heard(&c, "");
+    client_free(&c);
+    rig_end();
+}
+
 TEST(a_connection_lost_twice_before_the_answer_stays_where_it_was)
 {
     struct client c;

@@ -212,7 +212,13 @@ static void out_close(struct outlet *o, int err, struct str detail)
     (void)detail;
     note((struct client *)(void *)o, "closed-%d", err ? err_info(err)->number : 0);
 }
-static const struct outlet_ops outlet_ops = {.send_segment = out_segment,
+static void out_ask(struct outlet *o)
+{
+    note((struct client *)(void *)o, "ask");
+    session_mark(((struct client *)(void *)o)->session);
+}
+static const struct outlet_ops outlet_ops = {.ask = out_ask,
+                                             .send_segment = out_segment,
                                              .send_framed = out_framed,
                                              .unsent = out_unsent,
                                              .close = out_close};
