@@ -4,8 +4,8 @@
  * when the client has it for sure: a pong came for a later ping, or (exact_frames, and nobody in
  * between) the peer's kernel acknowledged the bytes. Behind a proxy the kernel's word is the
  * proxy's, so the client is asked every ASK_MS while something is on its way (session.c); what
- * was not confirmed at a loss comes again. At a loss, a subscription goes on before its first entry that
- * is left.
+ * was not confirmed at a loss comes again. At a loss, a subscription goes on before its first entry
+ * that is left.
  *
  * I1  Entries stand in the order of the stream; `end` never falls.
  * I2  The ring never forgets an entry that is not confirmed: when it is full and nothing can
