@@ -276,6 +276,7 @@ static void subscribe(struct session *s, const struct native_request *nr)
     struct request r = base_request(nr, REQUEST_SUBSCRIBE);
     size_t count = nr->channels_count ? nr->channels_count : 1;
     r.presence = nr->presence;
+    r.tables = true;
     r.kind = kind_of(s, nr->delta);
     r.since.history = nr->history;
     for (size_t i = 0; i < count && session_is_open(s); i++) {

@@ -55,8 +55,7 @@ void deliver_when_drained(struct session *s, struct session_sub *ss)
     wait_for_room(s);
 }
 
-/* There was no memory for something: once more, in a while. */
-static void look_again(struct session *s)
+void deliver_look_again(struct session *s)
 {
     if (!s->look_ms) {
         s->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
@@ -83,7 +82,7 @@ static bool on_deliver(struct subscription *sub, const struct delivery *d)
     if (!takes_more(s))
         return false;
     if (d->is_lost) {
-        look_again(s);
+        deliver_look_again(s);
         return false;
     }
     if (!d->segment) {
@@ -108,10 +107,43 @@ static bool on_deliver(struct subscription *sub, const struct delivery *d)
     return true;
 }
 
-/* Private copies: what was missed. False when the connection is full before the end. */
-static bool replay(struct session *s, struct session_sub *ss, const struct hub_subscribed *a)
+/* A private copy. False: no memory for it. */
+static bool send_copy(struct session *s, struct session_sub *ss, struct msg *m)
 {
     struct buf *b = &s->home->scratch;
+    if (ss->sub.kind == ENC_NONE) {
+        s->ops->message(s, ss, m);
+        return true;
+    }
+    buf_clear(b);
+    encoding_get()->message(s->home->loop, ss->sub.kind, m, b);
+    if (b->failed) {
+        deliver_look_again(s);
+        return false;
+    }
+    outlet_send_framed(s->outlet, buf_str(b));
+    s->stream += b->n;
+    (void)position_note(s, ss, position_stream(s), m->offset);
+    return true;
+}
+
+bool deliver_message(struct session *s, struct session_sub *ss, struct msg *m)
+{
+    if (!takes_more(s))
+        return false;
+    if (is_full(s, m->size) || !position_has_room(s, 1)) {
+        wait_for_room(s);
+        return false;
+    }
+    if (!send_copy(s, ss, m))
+        return false;
+    metric_add(M_MESSAGES_DELIVERED, 1);
+    return true;
+}
+
+/* What was missed. False when the connection is full before the end. */
+static bool replay(struct session *s, struct session_sub *ss, const struct hub_subscribed *a)
+{
     for (size_t i = 0; i < a->missed_count; i++) {
         struct msg *m = a->missed[i];
         if (s->state != SESSION_OPEN || ss->sub.state != SUB_LIVE)
@@ -120,19 +152,8 @@ static bool replay(struct session *s, struct session_sub *ss, const struct hub_s
             wait_for_room(s);
             return false;
         }
-        if (ss->sub.kind == ENC_NONE) {
-            s->ops->message(s, ss, m);
-        } else {
-            buf_clear(b);
-            encoding_get()->message(s->home->loop, ss->sub.kind, m, b);
-            if (b->failed) {
-                look_again(s);
-                return false;
-            }
-            outlet_send_framed(s->outlet, buf_str(b));
-            s->stream += b->n;
-            (void)position_note(s, ss, position_stream(s), m->offset);
-        }
+        if (!send_copy(s, ss, m))
+            return false;
         ss->sub.offset = m->offset;
         metric_add(M_MESSAGES_DELIVERED, 1);
     }
@@ -156,7 +177,7 @@ static void answer_subscribe(struct session *s, struct session_sub *ss,
             deliver_when_drained(s, ss);
         } else if (!a->presence) {
             ss->presence_stale = true;
-            look_again(s);
+            deliver_look_again(s);
         }
     }
     s->ops->answer(s, &out);
@@ -254,7 +275,7 @@ static void on_presence(struct subscription *sub, const struct presence_update *
         deliver_when_drained(s, ss);
     } else if (!segment && sub->kind != ENC_NONE) {
         ss->presence_stale = true;
-        look_again(s);
+        deliver_look_again(s);
     } else if (segment && end > start) {
         outlet_send_segment(s->outlet, segment, start, end - start);
         s->stream += end - start;
@@ -270,7 +291,11 @@ void session_drained(struct session *s)
 {
     if (s->state != SESSION_OPEN)
         return;
-    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss)) {
+    for (struct session_sub *ss = session_sub_first(s), *next; ss && s->state == SESSION_OPEN;
+         ss = next) {
+        next = session_sub_next(s, ss);
+        if (ss->table)
+            subtable_drained(ss);
         hub_catch_up(hub_of(s->home->loop), &ss->sub);
         if (ss->presence_stale) {
             ss->presence_stale = false;

@@ -122,7 +122,10 @@ static void subscribe_new(struct session *s, const struct request *r)
     ss->sub.no_messages = r->no_messages;
     ss->trusted = r->trusted;
     keep_ref(ss, r->ref);
-    hub_subscribe(hub_of(s->home->loop), &ss->sub, r->channel, &r->since);
+    if (subtable_is_meant(r))
+        subtable_open(ss, r);
+    else
+        hub_subscribe(hub_of(s->home->loop), &ss->sub, r->channel, &r->since);
 }
 
 static void unsubscribe(struct session *s, const struct request *r)

@@ -19,9 +19,8 @@ void resume_free_parked(struct session_sub *ss)
     ss->parked = NULL;
 }
 
-static struct parked_sub *parked_new(struct session_sub *ss)
+struct parked_sub *resume_parked_new(struct session_sub *ss, struct str name)
 {
-    struct str name = session_sub_channel(ss);
     struct parked_sub *p = mem_new(sizeof(*p) + name.n);
     p->name_n = name.n;
     memcpy(p->name, name.p, name.n);
@@ -50,13 +49,17 @@ static struct position before_answer(const struct hub_subscribed *a)
 void resume_keep_asked(struct session_sub *ss, const struct hub_subscribed *answer)
 {
     if (!ss->parked)
-        ss->parked = parked_new(ss);
+        ss->parked = resume_parked_new(ss, session_sub_channel(ss));
     ss->parked->at = before_answer(answer);
 }
 
 /* A subscription leaves the hub, its name and position stay. */
 static void park(struct session *s, struct session_sub *ss)
 {
+    if (ss->table) {
+        subtable_park(ss);
+        return;
+    }
     bool is_new = ss->sub.state == SUB_ASKED || ss->sub.state == SUB_NONE;
     uint64_t at = is_new ? 0 : position_of(s, ss, ss->sub.offset);
     /* It was being taken up again, or has not heard yet that its log began anew: as before. */
@@ -64,7 +67,7 @@ static void park(struct session *s, struct session_sub *ss)
         hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
         return;
     }
-    struct parked_sub *p = parked_new(ss);
+    struct parked_sub *p = resume_parked_new(ss, session_sub_channel(ss));
     if (!is_new) {
         memcpy(p->at.epoch, subscription_epoch(&ss->sub), sizeof(p->at.epoch));
         p->delivered = ss->sub.offset;
@@ -116,6 +119,10 @@ void session_detach(struct session *s, int err)
 void resume_take_up(struct session *s, struct session_sub *ss)
 {
     struct parked_sub *p = ss->parked;
+    if (ss->table) {
+        subtable_resume(ss);
+        return;
+    }
     hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
     struct subscribe_options o = {.has_since = p->at.epoch[0] != 0, .since = p->at};
     ss->is_resume = true;

@@ -304,6 +304,9 @@ void session_set_identity(struct session *s, struct identity *identity)
     s->identity = identity_ref(identity);
     identity_unref(old);
     s->is_warned = s->needs_token = false;
+    for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
+        if (ss->table)
+            subtable_identify(ss);
     session_watch(s);
 }
 
@@ -357,6 +360,8 @@ void session_sub_drop(struct session *s, struct session_sub *ss)
         s->ops->unsubscribed(s, ss);
     position_forget(s, ss);
     hub_unsubscribe(hub_of(s->home->loop), &ss->sub);
+    if (ss->table)
+        subtable_free(ss);
     resume_free_parked(ss);
     place_forget(ss);
     mem_free(ss->ref);

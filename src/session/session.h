@@ -87,6 +87,7 @@ struct request {
     bool presence_optional; /* ... if allowed; else silently not */
     bool resumes; /* since is where this client was: what it missed is not what was before it */
     bool no_messages;
+    bool tables;   /* the dialect knows channels that are tables (subtable.c) */
     bool takes_up; /* session_attach asks again for what was granted before */
     enum encoding_kind kind;
     void *user; /* becomes session_sub.user */
@@ -109,6 +110,7 @@ struct session_sub {
     struct session *session;
     void *user;                /* the protocol's own; freed by it in session_ops.unsubscribed */
     struct parked_sub *parked; /* while detached: name and position */
+    struct subtable *table;    /* of a table */
     bool keeps_asked;          /* parked holds although the hub has answered: not told yet */
     char *ref;                 /* of the request that is being answered */
     size_t ref_n;

@@ -21,7 +21,7 @@ struct position_log {
     struct delivered last; /* the newest that was confirmed and left the ring */
 };
 
-/* A subscription while there is no connection. */
+/* A subscription while there is no connection; of a table, always. */
 struct parked_sub {
     struct position at; /* where it goes on */
     uint64_t delivered; /* newest offset that was handed to the old connection */
@@ -120,7 +120,20 @@ void request_refresh_presence(struct session *s, struct session_sub *ss);
 bool deliver_is_full(const struct session *s);
 /* ... but the state of presence of this subscription when it has read. */
 void deliver_when_drained(struct session *s, struct session_sub *ss);
+/* ... or there was no memory for something: session_drained comes in a while. */
+void deliver_look_again(struct session *s);
+/* One message for this one alone. False when it can take no more now; session_drained follows. */
+bool deliver_message(struct session *s, struct session_sub *ss, struct msg *m);
 extern const struct subscription_ops deliver_ops;
+
+/* subtable.c: channels that are tables */
+bool subtable_is_meant(const struct request *r);
+void subtable_open(struct session_sub *ss, const struct request *r);
+void subtable_drained(struct session_sub *ss);
+void subtable_identify(struct session_sub *ss);
+void subtable_park(struct session_sub *ss);
+void subtable_resume(struct session_sub *ss);
+void subtable_free(struct session_sub *ss);
 
 /* position.c */
 /* An entry with offset 0 says that the log began anew: what stands before it is of another. */
@@ -153,6 +166,7 @@ struct ticket_group {
 /* The answer to a subscription that was parked before it came. */
 void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer);
 void resume_take_up(struct session *s, struct session_sub *ss);
+struct parked_sub *resume_parked_new(struct session_sub *ss, struct str name);
 void resume_free_parked(struct session_sub *ss);
 /* Where the client is until it has got that answer. */
 void resume_keep_asked(struct session_sub *ss, const struct hub_subscribed *answer);

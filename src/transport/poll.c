@@ -427,7 +427,7 @@ static void subscribe_all(struct poll *p, uint64_t session)
     struct http_request *req = p->req;
     struct loop *l = req->loop;
     uint64_t count = 0;
-    struct request r = {.type = REQUEST_SUBSCRIBE, .kind = ENC_NONE};
+    struct request r = {.type = REQUEST_SUBSCRIBE, .tables = true, .kind = ENC_NONE};
     r.presence = str_is(http_query(req, "presence"), "1");
     if (num_u64(http_query(req, "history"), &count))
         r.since.history = count > 1000 ? 1000 : (size_t)count;

@@ -335,7 +335,7 @@ static void subscribe_all(struct sse *e)
     struct http_request *req = e->req;
     struct str history = http_query(req, "history");
     uint64_t count = 0;
-    struct request r = {.type = REQUEST_SUBSCRIBE, .kind = kind_of(e)};
+    struct request r = {.type = REQUEST_SUBSCRIBE, .tables = true, .kind = kind_of(e)};
     r.presence = str_is(http_query(req, "presence"), "1");
     if (num_u64(history, &count))
         r.since.history = count > 1000 ? 1000 : (size_t)count;

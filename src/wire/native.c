@@ -244,8 +244,6 @@ static int take_subscribe(struct reader *r)
         err = take_bool(r, "presence", &q->presence);
     if (err == 0)
         err = take_bool(r, "delta", &q->delta);
-    if (err == 0)
-        err = take_name(r, "filter", NATIVE_FILTER_MAX, &q->filter);
     return err;
 }
 

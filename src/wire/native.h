@@ -9,7 +9,7 @@
 
 /* Bytes; see docs/protocols/native.md. */
 enum { NATIVE_CHANNEL_MAX = 255, NATIVE_EVENT_MAX = 128, NATIVE_ID_MAX = 64, NATIVE_KEY_MAX = 255 };
-enum { NATIVE_REF_MAX = 256, NATIVE_TOKEN_MAX = 16384, NATIVE_FILTER_MAX = 1024 };
+enum { NATIVE_REF_MAX = 256, NATIVE_TOKEN_MAX = 16384 };
 enum { NATIVE_CHANNELS_MAX = 100, NATIVE_HISTORY_MAX = 1000, NATIVE_HISTORY_DEFAULT = 100 };
 
 enum native_type {
@@ -44,7 +44,7 @@ struct native_request {
     struct str event;             /* "message" by default */
     struct str content;           /* raw JSON, or the bytes of a binary frame */
     /* empty when absent; ref (a string or number), meta (an object) and data are raw JSON */
-    struct str id, key, ref, token, filter, meta, data;
+    struct str id, key, ref, token, meta, data;
     uint64_t history;              /* newest n first; 0 = none */
     uint64_t limit, before, after; /* history */
     bool has_before, has_after;

@@ -144,7 +144,7 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   }
 
   private _subscribe(): Frame {
-    const { presence, delta, filter, rewind, recover } = this._options;
+    const { presence, delta, rewind, recover } = this._options;
     const { name, position } = this;
     const since = recover !== false && position && { [name]: position };
     const ref = 's' + ++this._ref;
@@ -156,7 +156,6 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
       history: since ? undefined : rewind,
       presence,
       delta,
-      filter,
     };
   }
 

@@ -89,7 +89,6 @@ function open(context: LinkContext, poll: boolean): Link {
       }
       if (frame.presence) query.set('presence', '1');
       if (frame.history) query.set('history', frame.history);
-      if (frame.filter) query.set('filter', frame.filter);
     }
     if (since.some(Boolean)) query.set(poll ? 'cursor' : 'since', since.join('~'));
     if (poll) {

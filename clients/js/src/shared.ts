@@ -189,7 +189,7 @@ class Hub {
   }
 
   private async _subscribe(tab: string, channel: string, frame: Frame) {
-    const { since, history, presence, filter, ref } = frame;
+    const { since, history, presence, ref } = frame;
     const position: Position | undefined = since?.[channel];
     let entry = this._entries.get(channel);
     if (!entry) {
@@ -209,7 +209,6 @@ class Hub {
         since: position && { [channel]: position },
         history,
         presence,
-        filter,
       });
       return;
     }

@@ -190,8 +190,6 @@ export interface ChannelOptions {
   presence?: boolean;
   /** Ask for changes instead of whole messages (needs `delta` in the client's options). */
   delta?: boolean;
-  /** For `table:` channels. */
-  filter?: string;
 }
 
 export interface PublishOptions {

@@ -72,8 +72,8 @@ export function useTable<R extends Record<string, Any>>(
     }
   };
   const channel = useChannel(
-    `table:${table}`,
-    { filter },
+    `table:${table}${filter ? '?' + filter.replace(/&/g, ',') : ''}`,
+    undefined,
     {
       onMessage({ event, data }: Message<Change<R>>) {
         const { rows } = store.value;
