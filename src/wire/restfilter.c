@@ -68,7 +68,6 @@ static bool loose_quoted(struct restscan *s, char close, struct str *out)
         char c = s->text.p[s->at++];
         char after = restscan_peek(s);
         if (c == '"' && (after == ',' || after == close || after == 0)) {
-            s->scratch = to + n;
             *out = str_of(to, n);
             return true;
         }

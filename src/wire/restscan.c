@@ -96,7 +96,7 @@ char *restscan_scratch(struct restscan *s)
 {
     if (!s->scratch)
         s->scratch = restscan_new(s, s->text.n + 1);
-    return s->scratch;
+    return s->scratch ? s->scratch + s->at : NULL;
 }
 
 bool restscan_quoted(struct restscan *s, struct str *out)
@@ -109,7 +109,6 @@ bool restscan_quoted(struct restscan *s, struct str *out)
     while (!restscan_is_end(s)) {
         char c = s->text.p[s->at++];
         if (c == '"') {
-            s->scratch = to + n;
             *out = str_of(to, n);
             return true;
         }

@@ -14,7 +14,9 @@ struct restscan {
     const char *what; /* "select", "filter", "order" ... for the message */
     struct arena *arena;
     struct rest_error *error;
-    char *scratch; /* unescaped quoted texts, one after the other: never longer than the text */
+    /* Unescaped quoted texts: each at the place where it stands in the text, so that one which is
+     * read again after a step back is written over itself. */
+    char *scratch;
 };
 
 bool restscan_is_end(const struct restscan *s);
@@ -34,7 +36,7 @@ bool restscan_quoted(struct restscan *s, struct str *out);
 bool restscan_field(struct restscan *s, struct rest_field *out);
 bool restscan_steps(struct restscan *s, struct rest_field *out);
 void *restscan_new(struct restscan *s, size_t size);
-/* Where the next unescaped text goes; the caller moves s->scratch behind what it wrote. */
+/* Where the unescaped text of what stands at `at` goes; it is never longer than that. */
 char *restscan_scratch(struct restscan *s);
 
 /* restselect.c */

@@ -316,6 +316,31 @@ TEST(columns_conflict_targets_and_arguments_are_read)
     expect("room=5&ids={1,2}&id=eq.3", "( & <id> eq '3') room='5' ids='{1,2}'");
 }
 
+/* A parameter's name is read twice: as a path of embeds, then as a field. */
+TEST(a_long_quoted_name_fits_where_it_is_unescaped)
+{
+    struct arena arena = {0};
+    struct buf b = {0};
+    struct restquery q;
+    struct rest_error e;
+    buf_add_c(&b, '"');
+    for (int i = 0; i < 20000; i++)
+        buf_add_c(&b, 'a');
+    buf_add_z(&b, "\\\"b\"=eq.%22x");
+    assert_true(restquery_parse(&q, buf_str(&b), NULL, 0, &arena, &e));
+    assert_int_equal(q.root.where->filter.field.name.n, 20002);
+    assert_memory_equal(q.root.where->filter.field.name.p + 19999, "a\"b", 3);
+    assert_memory_equal(q.root.where->filter.value.p, "\"x", 2);
+    buf_free(&b);
+    arena_free(&arena);
+}
+
+TEST(a_quoted_name_that_turns_out_to_be_no_not_is_read_again)
+{
+    expect("or=(%22not%22.eq.1,not.%22a%5C%22b%22.eq.%22c%5C%22d%22)",
+           "( & or(<not> eq '1', <a\"b> not eq 'c\"d'))");
+}
+
 TEST(too_many_elements_are_refused)
 {
     struct arena arena = {0};
