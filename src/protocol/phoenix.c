@@ -281,6 +281,13 @@ void phoenix_on_pong(struct phoenix *c)
         session_confirm(t->session);
 }
 
+void phoenix_on_receipt(struct phoenix *c, uint64_t position)
+{
+    struct phoenix_topic *t;
+    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+        supabase_changes_receipt(t->changes, position);
+}
+
 void phoenix_on_drained(struct phoenix *c)
 {
     struct phoenix_topic *t;

@@ -74,6 +74,19 @@ void protocol_on_pong(enum protocol_kind kind, void *peer)
     }
 }
 
+void protocol_on_receipt(enum protocol_kind kind, void *peer, uint64_t position)
+{
+    switch (kind) {
+    case PROTOCOL_PHOENIX:
+        phoenix_on_receipt(peer, position);
+        break;
+    case PROTOCOL_NATIVE:
+    case PROTOCOL_SOCKETIO:
+    case PROTOCOL_ECHO:
+        break;
+    }
+}
+
 void protocol_on_drained(enum protocol_kind kind, void *peer)
 {
     switch (kind) {

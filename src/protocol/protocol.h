@@ -62,6 +62,8 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
  * protocol_on_pong comes. */
 void protocol_on_ping(enum protocol_kind kind, void *peer, bool marks);
 void protocol_on_pong(enum protocol_kind kind, void *peer);
+/* The client has read all up to that position of the sock (outlet_ops.ask_receipt). */
+void protocol_on_receipt(enum protocol_kind kind, void *peer, uint64_t position);
 void protocol_on_drained(enum protocol_kind kind, void *peer);
 /* How long further input should wait. */
 uint64_t protocol_hold_ms(enum protocol_kind kind, void *peer);

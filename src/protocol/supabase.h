@@ -32,6 +32,8 @@ struct str supabase_changes_reply(const struct supabase_changes *c);
 /* The join was answered: system message, then what was held. */
 void supabase_changes_joined(struct supabase_changes *c);
 void supabase_changes_drained(struct supabase_changes *c);
+/* The client has read all up to that position of the connection. */
+void supabase_changes_receipt(struct supabase_changes *c, uint64_t position);
 /* The session has another identity. */
 void supabase_changes_identify(struct supabase_changes *c);
 /* The connection is going: nothing comes any more, the place stands. */

@@ -9,7 +9,10 @@
  * its changes held too, up to HELD_MAX; beyond that they are lost, and that is said.
  *
  * Who comes back goes on after the last change that has arrived for sure: `marks` notes where in
- * the byte stream each change ends, and the peer's kernel says how far it has read. */
+ * the byte stream each change ends, and the client is asked for receipts (a WebSocket ping). What
+ * the peer's kernel acknowledged counts only when the peer is the client itself and closed in
+ * order: a proxy acknowledges what it may never deliver, and a client that closes its side throws
+ * away what it has not read. So a change may come twice when its receipt was lost; never not. */
 #include "protocol/supabase.h"
 
 #include "base/json.h"
@@ -17,7 +20,7 @@
 #include "hub/source.h"
 #include "wire/supabase.h"
 
-enum { HELD_MAX = 1000, MARKS_MAX = 64 };
+enum { HELD_MAX = 1000, MARKS_MAX = 64, ASKS_MAX = 16 };
 
 struct held {
     struct source_change *change;
@@ -41,6 +44,8 @@ struct supabase_changes {
     size_t held_count, held_capacity;
     struct mark marks[MARKS_MAX];
     size_t marks_count;
+    uint64_t asked_to; /* position of the newest ask */
+    unsigned asks;     /* that were not answered */
 };
 
 static const char extension[] = "postgres_changes";
@@ -58,13 +63,23 @@ static void say_gap(struct supabase_changes *c)
     c->is_gap = false;
 }
 
-static void fold(struct supabase_changes *c, uint64_t acked)
+static void fold(struct supabase_changes *c, uint64_t arrived)
 {
     size_t gone = 0;
-    while (gone < c->marks_count && c->marks[gone].end <= acked)
+    while (gone < c->marks_count && c->marks[gone].end <= arrived)
         gone++;
     c->marks_count -= gone;
     memmove(c->marks, c->marks + gone, c->marks_count * sizeof(c->marks[0]));
+}
+
+static void ask(struct supabase_changes *c)
+{
+    struct outlet *o = c->topic->conn->outlet;
+    if (!o->sock || !o->ops->ask_receipt)
+        return;
+    c->asked_to = sock_position(o->sock);
+    c->asks++;
+    o->ops->ask_receipt(o);
 }
 
 static void note(struct supabase_changes *c, uint64_t before)
@@ -72,12 +87,12 @@ static void note(struct supabase_changes *c, uint64_t before)
     struct sock *s = c->topic->conn->outlet->sock;
     if (!s)
         return;
-    if (c->marks_count == MARKS_MAX)
-        fold(c, sock_acked(s));
     if (c->marks_count == MARKS_MAX) /* rather a repeat than a hole: two become one */
         c->marks[MARKS_MAX - 1].end = sock_position(s);
     else
         c->marks[c->marks_count++] = (struct mark){sock_position(s), before};
+    if (c->asks < ASKS_MAX)
+        ask(c);
 }
 
 static void send(struct supabase_changes *c, const struct source_change *change, uint64_t fits)
@@ -289,6 +304,17 @@ void supabase_changes_drained(struct supabase_changes *c)
         flush(c);
 }
 
+/* A client may answer several pings by the newest alone. */
+void supabase_changes_receipt(struct supabase_changes *c, uint64_t position)
+{
+    if (!c || !c->topic->conn || !c->asks)
+        return;
+    fold(c, position);
+    c->asks = position >= c->asked_to ? 0 : c->asks > 1 ? c->asks - 1 : 1;
+    if (!c->asks && c->marks_count)
+        ask(c);
+}
+
 void supabase_changes_identify(struct supabase_changes *c)
 {
     if (c && c->watch.id)
@@ -299,9 +325,9 @@ void supabase_changes_stop(struct supabase_changes *c)
 {
     if (!c || !c->topic->conn)
         return;
-    struct sock *s = c->topic->conn->outlet->sock;
-    if (s)
-        fold(c, sock_acked(s));
+    const struct outlet *o = c->topic->conn->outlet;
+    if (o->sock && !o->is_proxied && sock_is_finished(o->sock))
+        fold(c, sock_acked(o->sock));
     if (c->marks_count)
         c->at.seq = c->marks[0].before;
     source_watch_close(c->topic->conn->loop, &c->watch);

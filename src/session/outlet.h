@@ -28,6 +28,9 @@ struct outlet_ops {
     /* Asks the client for its word that it has what was sent so far (session_mark now,
      * session_confirm when it comes). NULL: it has none to give. */
     void (*ask)(struct outlet *o);
+    /* Asks for a receipt of all up to the sock's position now; it comes by protocol_on_receipt.
+     * NULL: it has none to give. */
+    void (*ask_receipt)(struct outlet *o);
 };
 struct outlet {
     const struct outlet_ops *ops;

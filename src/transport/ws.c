@@ -153,10 +153,35 @@ static void ping(struct ws *w)
     buf_free(&b);
 }
 
+/* A ping that carries our position; its pong brings it back when all before it has been read. */
+static void on_ask_receipt(struct outlet *o)
+{
+    struct buf b = {0};
+    char text[24] = "@";
+    size_t n = 1 + num_put_u64(text + 1, sock_position(o->sock));
+    if (ws_of(o)->state != WS_OPEN)
+        return;
+    wsframe_add(&b, WSFRAME_PING, str_of(text, n));
+    sock_send(o->sock, b.p, b.n);
+    buf_free(&b);
+}
+
+static void on_receipt(struct ws *w, struct str text)
+{
+    uint64_t position;
+    if (w->state == WS_OPEN && w->peer && num_u64(text, &position) &&
+        position <= sock_position(w->outlet.sock))
+        protocol_on_receipt(w->kind, w->peer, position);
+}
+
 static void on_pong(struct ws *w, struct str payload)
 {
     uint64_t number;
     alive(w, true);
+    if (str_starts(payload, STR("@"))) {
+        on_receipt(w, str_skip(payload, 1));
+        return;
+    }
     if (!w->marked || !num_u64(payload, &number) || number != w->marked)
         return;
     w->marked = 0;
@@ -194,7 +219,12 @@ static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
 }
 
 static const struct outlet_ops outlet_ops = {
-    .send = on_send, .close = on_close_asked, .is_alive = on_is_alive, .ask = on_ask};
+    .send = on_send,
+    .close = on_close_asked,
+    .is_alive = on_is_alive,
+    .ask = on_ask,
+    .ask_receipt = on_ask_receipt,
+};
 
 /* ---- in -------------------------------------------------------------------------------------- */
 

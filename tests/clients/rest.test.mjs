@@ -246,9 +246,8 @@ test('what was answered is there after the process was killed', async (t) => {
   for (const content of acked) assert.ok(kept.has(content), `${content} was answered and is gone`);
 });
 
-// Who is cut off while others write gets each change once, in order, and none it may not see.
-test('supabase-js: changes under row-level security, over a cut', async (t) => {
-  const server = await serve(t);
+// A WebSocket that notes its instances.
+function spied() {
   const sockets = [];
   class Spy extends WebSocket {
     constructor(...args) {
@@ -256,6 +255,20 @@ test('supabase-js: changes under row-level security, over a cut', async (t) => {
       sockets.push(this);
     }
   }
+  return { Spy, sockets };
+}
+
+// Bytes that the kernel has for this end of a connection and that nobody has read.
+function unread(port) {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((l) => l.trim().split(/\s+/)).find((f) => f[1] === local);
+  return line ? parseInt(line[4].split(':')[1], 16) : 0;
+}
+
+// Who is cut off while others write gets each change once, in order, and none it may not see.
+test('supabase-js: changes under row-level security, over a cut', async (t) => {
+  const server = await serve(t);
+  const { Spy, sockets } = spied();
   const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'eve'].map((who) => client(server, '2.119',
     { ...userOf(server, who), ...(who === 'bob' && { realtime: { transport: Spy, params: { session: 'bob-on-his-laptop-0001' } } }) })));
   t.after(() => Promise.all([ann, bob, eve].map((db) => db.realtime.disconnect())));
@@ -286,4 +299,36 @@ test('supabase-js: changes under row-level security, over a cut', async (t) => {
   await until(() => heard.bob.length >= want.length, () => JSON.stringify(heard.bob));
   assert.deepEqual(heard.bob, want);
   assert.deepEqual(heard.eve, []);
+});
+
+// The kernel of the client had said it has them; the client had not read them when it gave up.
+test('supabase-js: changes that arrived and were never read come again', async (t) => {
+  const server = await serve(t);
+  const { Spy, sockets } = spied();
+  const db = await client(server, '2.119', { realtime: { transport: Spy, params: { session: 'reader-of-messages-01' } } });
+  t.after(() => db.realtime.disconnect());
+  const heard = [];
+  await new Promise((resolve) => {
+    db.channel('changes')
+      .on('postgres_changes', { event: 'INSERT', schema: 'public', table: 'messages' }, (p) => heard.push(p.new.id))
+      .on('system', {}, (p) => p.extension === 'postgres_changes' && resolve(p))
+      .subscribe();
+  });
+  const insert = () => good(db.from('messages').insert({ room_id: 'r', content: 'x' }));
+  for (let i = 1; i <= 3; i++) {
+    await insert();
+    await until(() => heard.length === i, () => JSON.stringify(heard));
+  }
+  const socket = sockets.at(-1);
+  socket._socket._handle.readStop();
+  const { localPort } = socket._socket;
+  for (let i = 0; i < 3; i++) {
+    const before = unread(localPort);
+    await insert();
+    await until(() => unread(localPort) > before, 'the row at the kernel of the client');
+  }
+  socket.terminate();
+  await insert();
+  await until(() => heard.length >= 7, () => JSON.stringify(heard));
+  assert.deepEqual(heard, [1, 2, 3, 4, 5, 6, 7]);
 });
