@@ -3,7 +3,7 @@
 // else is held up, and the channel's `slow` decides what the slow one gets.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { RawWs } from './lib/rawsocket.mjs';
+import { RawSocket, RawWs } from './lib/rawsocket.mjs';
 import { serve } from './lib/server.mjs';
 
 async function listen(server, channel, target = '/socket') {
@@ -39,5 +39,132 @@ describe('a burst is not a slow reader', () => {
     for (let i = 0; i < 5; i++) await server.publish(numbers('a', 1 + 100 * i, 100, { text: 'x'.repeat(500) }));
     for (let n = 1; n <= 500; n++) assert.equal((await ws.jsonOf('message')).content.n, n);
     ws.destroy();
+  });
+});
+
+// A reader that stops, a channel that goes on until the server has noticed, and then some.
+const TEXT = 'x'.repeat(32 * 1024);
+async function flood(server, channel, { after = 40, key = (n) => undefined } = {}) {
+  let n = 0;
+  const say = async (count) => {
+    await server.publish(Array.from({ length: count }, () => ({ channel, key: key(++n), content: { n, text: TEXT } })));
+  };
+  const noticed = await server.metric('tidewire_slow_consumers_total');
+  while (await server.metric('tidewire_slow_consumers_total') === noticed) {
+    await say(20);
+    assert.ok(n < 3000, 'nobody was ever slow');
+  }
+  for (const end = n + after; n < end;) await say(20);
+  return n;
+}
+// What comes until message `last`: the numbers, and a gap's numbers as one text.
+async function heard(ws, last) {
+  const got = [];
+  while (got.at(-1) !== last) {
+    const m = await ws.json(60000);
+    if (m.type === 'message') got.push(m.content.n);
+    if (m.type === 'gap') got.push(`${m.from}-${m.to}`);
+  }
+  return got;
+}
+const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const SLOW = (slow, history) => ({ channels: { rules: [{ match: '*', slow, history,
+  allow: { subscribe: '*', publish: '*', presence: '*', history: '*' } }] }, limits: { output_bytes: '64KiB' } });
+
+describe('a slow reader', () => {
+  test('waits without a queue and then gets all from history; another one is not held up', async (t) => {
+    const server = await serve(t, { config: SLOW('resume', { count: 5000, bytes: '256MiB' }) });
+    const slow = await listen(server, 'a'), other = await listen(server, 'a');
+    slow.pause();
+    const all = heard(other, -1).catch((e) => e); // it reads meanwhile
+    const last = await flood(server, 'a');
+    const third = await listen(server, 'a');
+    await server.publish({ channel: 'a', content: { n: -1 } });
+    assert.deepEqual(await all, [...range(1, last), -1]);
+    assert.equal((await third.jsonOf('message')).content.n, -1);
+    slow.resume();
+    assert.deepEqual(await heard(slow, -1), [...range(1, last), -1]);
+    for (const ws of [slow, other, third]) ws.destroy();
+  });
+
+  test('is told exactly what history does not have any more', async (t) => {
+    const server = await serve(t, { config: SLOW('resume', { count: 10 }) });
+    const slow = await listen(server, 'a');
+    slow.pause();
+    const last = await flood(server, 'a');
+    slow.resume();
+    const got = await heard(slow, last);
+    const gaps = got.filter((n) => typeof n === 'string');
+    assert.ok(gaps.length >= 1);
+    const filled = got.flatMap((n) => typeof n === 'string' ? range(...n.split('-').map(Number)) : [n]);
+    assert.deepEqual(filled, range(1, last));
+    slow.destroy();
+  });
+
+  test('an event stream too', async (t) => {
+    const server = await serve(t, { config: SLOW('resume', { count: 10 }) });
+    const slow = await RawSocket.connect(server.port);
+    await slow.write('GET /api/events?channel=a HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await slow.readUntil('"connected"');
+    slow.pause();
+    const last = await flood(server, 'a');
+    slow.resume();
+    let text = '';
+    while (!text.includes(`"n":${last},`)) text += (await slow.readUntil('\n\n', 60000)).toString('latin1');
+    const got = [...text.matchAll(/^data: \{"n":(\d+),|^data: \{"channel":"a","from":(\d+),"to":(\d+)/gm)]
+      .flatMap(([, n, from, to]) => n ? [Number(n)] : range(Number(from), Number(to)));
+    assert.match(text, /^event: gap$/m);
+    assert.deepEqual(got, range(1, last));
+    slow.destroy();
+  });
+
+  test('latest-by-key: the newest of each key, in order', async (t) => {
+    const server = await serve(t, { config: SLOW('latest-by-key', { count: 5000, bytes: '256MiB' }) });
+    const slow = await listen(server, 'a');
+    slow.pause();
+    const last = await flood(server, 'a', { key: (n) => `k${n % 7}`, after: 200 });
+    slow.resume();
+    const got = (await heard(slow, last)).filter((n) => typeof n === 'number');
+    assert.deepEqual(got, [...got].sort((a, b) => a - b));
+    assert.deepEqual(got.slice(-7), range(last - 6, last));
+    assert.ok(got.length < last - 100, `${got.length} of ${last}`);
+    slow.destroy();
+  });
+
+  test('close: with a code, and the rest when it comes back', async (t) => {
+    const server = await serve(t, { config: SLOW('close', { count: 5000, bytes: '256MiB' }) });
+    const slow = await listen(server, 'a', '/socket?session=x.y');
+    slow.pause();
+    const last = await flood(server, 'a');
+    slow.resume();
+    const got = [];
+    const { code } = await (async () => {
+      for (;;) {
+        try {
+          const m = await slow.json(60000);
+          if (m.type === 'message') got.push(m.content.n);
+        } catch (e) {
+          return e.close;
+        }
+      }
+    })();
+    assert.equal(code, 4412);
+    assert.deepEqual(got, range(1, got.length));
+    slow.destroy();
+    const again = await RawWs.open(server.port);
+    await again.sendJson({ type: 'subscribe', channel: 'a', since: { epoch: slow.at.epoch, offset: got.length } });
+    assert.deepEqual(await heard(again, last), range(got.length + 1, last));
+    again.destroy();
+  });
+
+  test('forty of them cost one copy of what was said', async (t) => {
+    const server = await serve(t, { config: SLOW('resume', { count: 10 }) });
+    const slow = [];
+    for (let i = 0; i < 40; i++) slow.push(await listen(server, 'a'));
+    const before = server.rssKb();
+    for (const ws of slow) ws.pause();
+    await flood(server, 'a', { after: 400 });
+    server.assertGrown(before, 24 * 1024);
+    for (const ws of slow) ws.destroy();
   });
 });

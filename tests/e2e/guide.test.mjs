@@ -24,7 +24,6 @@ const PAGE = `const got = [], shown = [];
   function showNotification(text) { shown.push(text); }`;
 
 before(async () => {
-  fs.cpSync(new URL('./guide/', import.meta.url), folder, { recursive: true });
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGS });
 });
 after(async () => {
@@ -37,7 +36,7 @@ async function start(t, name) {
   const server = await serve(t, { args: [folder] });
   const proxy = await startProxy(t, server.port);
   const host = `127.0.0.1:${proxy.port}`;
-  const printed = fs.readFileSync(new URL(`./guide/${name}.ts`, import.meta.url), 'utf8');
+  const printed = fs.readFileSync(new URL(`./guide/${name}.txt`, import.meta.url), 'utf8');
   const { code } = await transform(printed.replace('wss://example.com', `ws://${host}`), { loader: 'ts' });
   fs.writeFileSync(path.join(folder, `${name}.js`), code);
   fs.writeFileSync(path.join(folder, `${name}.html`),
