@@ -181,8 +181,7 @@ int dev_mint(const struct config *c, const struct keyring *keys, const struct de
 int dev_keys(const struct config *c, const struct keyring *keys, struct buf *anon,
              struct buf *service)
 {
-    struct dev_user user = {
-        .role = c->auth_anonymous_role, .issued = ISSUED, .expires = EXPIRES};
+    struct dev_user user = {.role = c->auth_anonymous_role, .issued = ISSUED, .expires = EXPIRES};
     int err = dev_mint(c, keys, &user, anon);
     user.role = c->auth_service_role;
     return err ? err : dev_mint(c, keys, &user, service);
