@@ -137,6 +137,7 @@ static bool send(struct http_request *req, uint64_t session, const struct messag
     struct request r = {.type = REQUEST_PUBLISH,
                         .channel = channel_of(req, m),
                         .wants_answer = true,
+                        .payload_bytes_max = api_home_of(req->loop)->config->broadcast_bytes_max,
                         .message = {.event = m->event,
                                     .content = m->content,
                                     .format = m->is_bytes ? MSG_BINARY : MSG_JSON}};

@@ -203,6 +203,7 @@ struct presence_meta {
     uint64_t ref;      /* unique; changes with each update */
     uint64_t ref_prev; /* 0 unless this is an update */
     struct str meta;   /* a JSON object */
+    bool is_handed;    /* a leave, because another session goes on with it (a reload) */
 };
 struct presence_entry {
     struct str key;

@@ -47,6 +47,7 @@ struct touched {
 };
 struct change {
     bool is_void; /* taken back */
+    bool is_handed;
     uint64_t session, ref, ref_prev;
     struct text *text;
     size_t next; /* 1 + index of the next one of this key and side */
@@ -184,6 +185,7 @@ static size_t build_side(struct channel *c, struct builder *b, int side)
             *b->metas++ = (struct presence_meta){.session = ch->session,
                                                  .ref = ch->ref,
                                                  .ref_prev = ch->ref_prev,
+                                                 .is_handed = ch->is_handed,
                                                  .meta = builder_text(b, text_str(ch->text))};
             e.metas_count++;
         }
@@ -388,6 +390,7 @@ static int update_meta(struct channel *c, struct meta *m, const struct hub_track
 {
     struct presence *pr = &c->presence;
     uint64_t ref_prev = m->ref;
+    bool is_handed = m->session != t->session;
     list_drop(&m->leaving);
     m->session = t->session;
     if (str_eq(text_str(m->text), t->meta)) /* who came back says the same again: no news */
@@ -398,7 +401,7 @@ static int update_meta(struct channel *c, struct meta *m, const struct hub_track
     struct touched *to = touch(pr, t->key);
     struct change *own = own_change(pr, m);
     if (!own)
-        note(c, to, LEAVES, m, 0);
+        pr->changes[note(c, to, LEAVES, m, 0) - 1].is_handed = is_handed;
     text_unref(m->text);
     m->text = text;
     m->ref = next_ref(c);

@@ -99,8 +99,26 @@ void phoenix_close_topic(const struct phoenix_topic *t)
     phoenix_emit(t->conn, &b, false);
 }
 
+void phoenix_break_topic(const struct phoenix_topic *t, struct str reason)
+{
+    struct phoenix_address to = phoenix_address_of(t, str_of(t->join_ref, t->join_ref_n));
+    struct buf b = {0}, payload = {0};
+    buf_add_c(&payload, '{');
+    json_add_field(&payload, "reason", reason);
+    buf_add_c(&payload, '}');
+    phoenix_add(&b, &to, "phx_error", buf_str(&payload));
+    phoenix_emit(t->conn, &b, false);
+    buf_free(&payload);
+}
+
 /* ---- rates ------------------------------------------------------------------------------------
  */
+
+uint64_t phoenix_share(const struct phoenix *c, unsigned per_second)
+{
+    unsigned loops = c->home->loops;
+    return (per_second + loops - 1) / loops; /* rounded up: no limit never comes of one */
+}
 
 bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second, uint64_t burst)
 {

@@ -108,7 +108,11 @@ void phoenix_refuse_frame(struct phoenix *c, const struct phoenix_frame *f, stru
                           struct str reason);
 /* The client takes the channel for closed and does not come back by itself. */
 void phoenix_close_topic(const struct phoenix_topic *t);
+/* It takes the channel for broken, and joins again after a while. */
+void phoenix_break_topic(const struct phoenix_topic *t, struct str reason);
 
+/* Of a rate of all clients, what is this loop's. */
+uint64_t phoenix_share(const struct phoenix *c, unsigned per_second);
 /* What one costs. False when the debt is too deep: refuse it. Else input waits until it is paid.
  * per_second 0: free. */
 bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second,

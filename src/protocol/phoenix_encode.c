@@ -48,18 +48,52 @@ bool phoenix_encode_message(int vsn, const struct msg *m, struct buf *out)
     return phoenix_encode_for(&(struct phoenix_form){.vsn = vsn}, m, out);
 }
 
-static void add_members(const struct presence_entry *entries, size_t count, struct buf *out)
+/* Those that were handed over, or those that were not. */
+static void add_members(const struct presence_entry *entries, size_t count, bool is_handed,
+                        struct buf *out)
 {
     buf_add_c(out, '{');
     for (size_t i = 0; i < count; i++) {
+        size_t before = out->n, added = 0;
         phoenix_begin_member(out, entries[i].key);
         for (size_t j = 0; j < entries[i].metas_count; j++) {
             const struct presence_meta *m = &entries[i].metas[j];
+            if (m->is_handed != is_handed)
+                continue;
             phoenix_add_meta(out, m->meta, m->ref, m->ref_prev);
+            added++;
         }
-        phoenix_end_member(out);
+        if (added)
+            phoenix_end_member(out);
+        else
+            out->n = before;
     }
     buf_add_c(out, '}');
+}
+
+static bool has_handed(const struct presence_update *u)
+{
+    for (size_t i = 0; i < u->leaves_count; i++)
+        for (size_t j = 0; j < u->leaves[i].metas_count; j++)
+            if (u->leaves[i].metas[j].is_handed)
+                return true;
+    return false;
+}
+
+bool phoenix_encode_handover(int vsn, struct str channel, const struct presence_update *u,
+                             struct buf *out)
+{
+    struct buf topic = {0};
+    if (!has_handed(u))
+        return false;
+    const struct phoenix_address to = {.vsn = vsn, .topic = topic_of(channel, &topic)};
+    phoenix_begin(out, &to, "presence_diff");
+    buf_add_z(out, "{\"joins\":{},\"leaves\":");
+    add_members(u->leaves, u->leaves_count, true, out);
+    buf_add_c(out, '}');
+    phoenix_end(out, &to);
+    buf_free(&topic);
+    return true;
 }
 
 void phoenix_encode_presence(int vsn, struct str channel, const struct presence_update *u,
@@ -69,12 +103,12 @@ void phoenix_encode_presence(int vsn, struct str channel, const struct presence_
     const struct phoenix_address to = {.vsn = vsn, .topic = topic_of(channel, &topic)};
     phoenix_begin(out, &to, u->is_state ? "presence_state" : "presence_diff");
     if (u->is_state) {
-        add_members(u->joins, u->joins_count, out);
+        add_members(u->joins, u->joins_count, false, out);
     } else {
         buf_add_z(out, "{\"joins\":");
-        add_members(u->joins, u->joins_count, out);
+        add_members(u->joins, u->joins_count, false, out);
         buf_add_z(out, ",\"leaves\":");
-        add_members(u->leaves, u->leaves_count, out);
+        add_members(u->leaves, u->leaves_count, false, out);
         buf_add_c(out, '}');
     }
     phoenix_end(out, &to);

@@ -89,6 +89,11 @@ extern const struct session_ops native_ops;
 bool phoenix_encode_message(int vsn, const struct msg *m, struct buf *out);
 void phoenix_encode_presence(int vsn, struct str channel, const struct presence_update *u,
                              struct buf *out);
+/* What goes before it: the leaves of those whose key another session goes on with. False: none.
+ * In one frame with the joins, where upstream never has them since a lost connection leaves there
+ * at once, supabase-js before 2.119 would keep both of them for ever. */
+bool phoenix_encode_handover(int vsn, struct str channel, const struct presence_update *u,
+                             struct buf *out);
 extern const struct session_ops supabase_ops;
 
 #endif

@@ -124,6 +124,8 @@ static void add_refusal(struct buf *out, const struct phoenix_topic *t, int err,
 static void send_presence(const struct phoenix_topic *t, const struct presence_update *u)
 {
     struct buf b = {0};
+    if (phoenix_encode_handover(t->conn->vsn, t->channel, u, &b))
+        phoenix_emit(t->conn, &b, false);
     phoenix_encode_presence(t->conn->vsn, t->channel, u, &b);
     phoenix_emit(t->conn, &b, false);
 }
@@ -179,6 +181,13 @@ static void on_asked_again(struct phoenix_topic *t, const struct answer *a)
         t->checks_presence = t->presence;
         if (t->presence)
             session_request(t->session, &presence);
+        return;
+    }
+    if (err_info(a->err)->retryable) { /* nobody has said no */
+        add_refusal(&text, t, a->err, a->detail, "read from");
+        phoenix_break_topic(t, buf_str(&text));
+        buf_free(&text);
+        session_end(t->session, a->err, false);
         return;
     }
     buf_printf(&text, "You no longer have permission to read from this Channel topic: %.*s",

@@ -105,6 +105,7 @@ void supabase_join_fail(struct phoenix_topic *t, const char *code, struct str wh
 static const char *check_join(struct phoenix *c, const struct supabase_join *join, struct str name)
 {
     const struct realtime_config *config = c->home->config;
+    uint64_t rate = phoenix_share(c, config->joins_per_second);
     if (!name.n)
         return "TopicNameRequired: You must provide a topic name";
     if (!join->is_private && str_starts(name, privates))
@@ -115,8 +116,7 @@ static const char *check_join(struct phoenix *c, const struct supabase_join *joi
         return "UnableToReplayMessages: Replay params are not valid";
     if (c->topics.count >= config->channels_per_client)
         return "ChannelRateLimitReached: Too many channels";
-    if (!phoenix_spend(c, &c->home->joins, config->joins_per_second / c->home->loops,
-                       config->joins_per_second / c->home->loops))
+    if (!phoenix_spend(c, &c->home->joins, rate, rate))
         return "ClientJoinRateLimitReached: Too many joins per second";
     return NULL;
 }

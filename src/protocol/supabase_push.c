@@ -9,7 +9,7 @@ enum { PRESENCE_WINDOW_MS = 30000 };
 static void on_broadcast(struct phoenix_topic *t, const struct phoenix_frame *f)
 {
     struct phoenix_home *home = t->conn->home;
-    uint64_t rate = home->config->messages_per_second / home->loops;
+    uint64_t rate = phoenix_share(t->conn, home->config->messages_per_second);
     struct supabase_broadcast b;
     struct answer no = {.type = REQUEST_PUBLISH, .ref = f->ref, .err = E_RATE_LIMITED};
     int err = supabase_broadcast(loop_turn(t->conn->loop), f, &b);
@@ -32,6 +32,7 @@ static void on_broadcast(struct phoenix_topic *t, const struct phoenix_frame *f)
                                     .content = b.payload,
                                     .format = b.is_bytes ? MSG_BINARY : MSG_JSON,
                                     .no_echo = !t->self},
+                        .payload_bytes_max = home->config->payload_bytes,
                         .wants_answer = t->ack && f->ref.n,
                         .wants_echo = t->self};
     session_request(t->session, &r);
@@ -52,7 +53,8 @@ static const char *check_presence(struct phoenix_topic *t)
 {
     struct phoenix_home *home = t->conn->home;
     const struct realtime_config *config = home->config;
-    uint64_t now_ms = loop_now_ms(t->conn->loop), rate = config->presence_per_second / home->loops;
+    uint64_t now_ms = loop_now_ms(t->conn->loop);
+    uint64_t rate = phoenix_share(t->conn, config->presence_per_second);
     if (now_ms - t->presence_since_ms >= PRESENCE_WINDOW_MS) {
         t->presence_since_ms = now_ms;
         t->presence_calls = 0;

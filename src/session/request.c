@@ -435,7 +435,7 @@ static struct str fill_channel(struct session *s, const struct request *r)
 static int check_form(struct session *s, struct request *r, const char **detail)
 {
     const struct session_config *config = s->home->config;
-    size_t payload_max = config->payload_bytes_max;
+    size_t payload_max = r->payload_bytes_max ? r->payload_bytes_max : config->payload_bytes_max;
     if (!is_name(r->channel, config->channel_bytes_max)) {
         *detail = "Channel names are 1 to 255 bytes of UTF-8 without control characters";
         return E_BAD_REQUEST;

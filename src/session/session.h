@@ -93,9 +93,10 @@ struct request {
     void *user; /* becomes session_sub.user */
     /* publish: content, event, id, key, format, flags; the gate fills in channel and sender */
     struct msg_fields message;
-    bool wants_answer; /* also when all is well */
-    bool wants_echo;   /* whatever the channel's setting says */
-    bool trusted;      /* the server's own program asks: rules and rate do not apply */
+    bool wants_answer;        /* also when all is well */
+    bool wants_echo;          /* whatever the channel's setting says */
+    size_t payload_bytes_max; /* the dialect's own in place of the general one; 0 = none */
+    bool trusted;             /* the server's own program asks: rules and rate do not apply */
     /* track, untrack: key empty = the identity's sub, else the session's name */
     struct str key, meta;
     /* history */

@@ -238,6 +238,9 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     case ENC_PHOENIX1_DEFLATE:
     case ENC_PHOENIX2:
     case ENC_PHOENIX2_DEFLATE:
+        if (phoenix_encode_handover(phoenix_vsn_of(kind), channel, u, text))
+            encoding_frame(home, false, phoenix_deflates(kind), WINDOW_BITS, buf_str(text), out);
+        buf_clear(text);
         phoenix_encode_presence(phoenix_vsn_of(kind), channel, u, text);
         encoding_frame(home, false, phoenix_deflates(kind), WINDOW_BITS, buf_str(text), out);
         break;

@@ -5,7 +5,7 @@
  *   [3-4]       a gap;  C5 caught up at 5
  *   a b         messages, by their content
  *   =ann.bob    state of presence (sorted);  +ann ++bob  joins (++: the key is new)
- *   -ann --bob  leaves (--: nobody is left under the key) */
+ *   -ann --bob  leaves (--: nobody is left under the key); ~ann handed to another session */
 #ifndef UNIT_HUB_HUBRIG_H
 #define UNIT_HUB_HUBRIG_H
 
@@ -76,7 +76,11 @@ static void seat_presence(struct seat *seat, const struct presence_update *u)
                       u->joins[i].metas[0].meta.n > 2 ? (int)u->joins[i].metas[0].meta.n : 0,
                       u->joins[i].metas[0].meta.p);
     for (size_t i = 0; i < u->leaves_count; i++)
-        seat_note(seat, "%s%.*s", u->leaves[i].is_edge ? "--" : "-", STR_ARG(u->leaves[i].key));
+        seat_note(seat, "%s%.*s",
+                  u->leaves[i].metas[0].is_handed ? "~"
+                  : u->leaves[i].is_edge          ? "--"
+                                                  : "-",
+                  STR_ARG(u->leaves[i].key));
     if (!u->is_state)
         return;
     for (size_t i = 0; i < u->joins_count && i < 300; i++)

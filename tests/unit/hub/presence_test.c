@@ -177,6 +177,21 @@ TEST(who_comes_back_within_the_grace_never_left)
     rig_end();
 }
 
+TEST(who_goes_on_for_another_session_and_says_something_new_is_marked_so)
+{
+    rig_begin(1);
+    struct seat *a = watcher("S0 =");
+    rig_track(1, "ann", "{\"v\":1}");
+    rig_track_on(0, "room", 1, "ann", NULL, 3000);
+    seat_heard(a, "++ann:{\"v\":1}");
+    rig_track(2, "ann", "{\"v\":2}");
+    seat_heard(a, "+ann:{\"v\":2} ~ann");
+    rig_track(2, "ann", "{\"v\":3}");
+    seat_heard(a, "+ann:{\"v\":3} -ann");
+    seat_free(a);
+    rig_end();
+}
+
 TEST(graces_of_several_lengths_end_in_their_own_time)
 {
     rig_begin(1);
