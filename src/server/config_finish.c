@@ -62,11 +62,26 @@ static void full_name(const struct filling *f, const struct config_row *row, cha
     snprintf(out, n, "%s%s", f->name, row->name);
 }
 
+/* The row's default; NULL when it is as another setting. */
+static const char *standard_of(const struct filling *f, const struct config_row *row)
+{
+    static const char *const plans[][4] = {
+#define PLAN(name, free, pro, team) {name, free, pro, team},
+#include "server/config.def"
+    };
+    size_t plan = (size_t)f->config->realtime_plan; /* its row stands before those it is for */
+    for (size_t i = 0; plan && f->rows == &config_root && i < sizeof(plans) / sizeof(plans[0]); i++)
+        if (strcmp(row->name, plans[i][0]) == 0)
+            return plans[i][plan];
+    return row->def[0] == '@' ? NULL : row->def;
+}
+
 static void fill_said_or_default(const struct filling *f, size_t i)
 {
     const struct config_row *row = &f->rows->rows[i];
     const struct config_slot *slot = &f->slots[i];
-    struct config_node standard = {.text = str_from(row->def)};
+    const char *text = standard_of(f, row);
+    struct config_node standard = {.text = str_from(text ? text : "")};
     char name[128];
     full_name(f, row, name, sizeof(name));
     if (!slot->node && row->type == CONFIG_STRING && row->min > 0 && row->def[0] == 0) {
@@ -95,11 +110,11 @@ static void fill_from_other(const struct filling *f, size_t i)
 static void fill_rows(const struct filling *f)
 {
     for (size_t i = 0; i < f->rows->count; i++) {
-        if (f->slots[i].node || f->rows->rows[i].def[0] != '@')
+        if (f->slots[i].node || standard_of(f, &f->rows->rows[i]))
             fill_said_or_default(f, i);
     }
     for (size_t i = 0; i < f->rows->count; i++) {
-        if (!f->slots[i].node && f->rows->rows[i].def[0] == '@')
+        if (!f->slots[i].node && !standard_of(f, &f->rows->rows[i]))
             fill_from_other(f, i);
     }
 }

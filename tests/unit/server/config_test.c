@@ -368,6 +368,23 @@ TEST(settings_that_belong_together_are_checked)
                    "payload could not arrive");
 }
 
+TEST(a_plan_gives_defaults_and_what_is_said_stands)
+{
+    struct config *c = config_of("realtime: {plan: free, presence_calls: 7}\n");
+    assert_int_equal(c->realtime_clients_max, 200);
+    assert_int_equal(c->realtime_channels_per_client, 100); /* else as limits.subscriptions */
+    assert_int_equal(c->realtime_payload_bytes, 256 * 1024);
+    assert_int_equal(c->realtime_presence_calls, 7);
+    done(c);
+    c = config_of("realtime: {plan: team}\n");
+    assert_int_equal(c->realtime_clients_max, 10000);
+    done(c);
+    c = config_of("");
+    assert_int_equal(c->realtime_clients_max, 0);
+    assert_int_equal(c->realtime_channels_per_client, c->limits_subscriptions);
+    done(c);
+}
+
 TEST(a_draft_can_be_mended_and_finished_again)
 {
     struct config *c = config_of("loops: 900");
