@@ -87,6 +87,13 @@ class Pipe {
   }
 }
 
+// An RST, and gone. A socket that is still shutting down takes none (and Node would lose its handle
+// and never end): its FIN is on the way already.
+function rst(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 export class Link {
   constructor(proxy, client, server, index) {
     Object.assign(this, { proxy, client, server, index });
@@ -102,7 +109,7 @@ export class Link {
 
   #onClose(one, other, hadError) {
     if (this.up.swallows) return; // half-open: nobody is told
-    if (hadError && !other.destroyed) other.resetAndDestroy();
+    if (hadError && !other.destroyed) rst(other);
     if (this.client.destroyed && this.server.destroyed) this.#gone();
     else if (one.destroyed && one === this.client && !other.destroyed) other.end();
   }
@@ -121,8 +128,8 @@ export class Link {
 
   // Both ends get an RST now.
   reset() {
-    this.client.resetAndDestroy();
-    this.server.resetAndDestroy();
+    rst(this.client);
+    rst(this.server);
     this.#gone();
   }
 
@@ -194,7 +201,7 @@ export class Proxy {
   #accept(client) {
     client.on('error', () => {});
     if (this.refusing) {
-      client.resetAndDestroy();
+      rst(client);
       return;
     }
     const server = net.connect({ port: this.targetPort, host: this.targetHost, allowHalfOpen: true });
