@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <tidewire.h>
 
 enum { TYPING_MS = 10000, ROOM_SIZE = 256 };
@@ -69,9 +68,7 @@ static bool check_room_access(tw_socket *socket, const char *room)
 
 static void reply(tw_ack *ack, const char *status)
 {
-    char *args = tw_json("[{\"status\":%s}]", status);
-    tw_ack_send(ack, args);
-    tw_free(args);
+    tw_ack_sendf(ack, "[{\"status\":%s}]", status);
 }
 
 /* socket.on('join-room', (roomId) => { ... }) */
@@ -87,19 +84,10 @@ static void join_room(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void
     }
     bool is_new = !tw_socket_is_in(socket, room); /* a client joins again at each reconnect */
     tw_socket_join(socket, room);
-    if (is_new) {
-        char *args = tw_json("[{\"userId\":%s,\"userName\":%s}]", user->id, user->name);
-        tw_socket_to(socket, room, "user-joined", args);
-        tw_free(args);
-    }
+    if (is_new)
+        tw_socket_tof(socket, room, "user-joined", "[{\"userId\":%s,\"userName\":%s}]", user->id,
+                      user->name);
     reply(ack, "ok");
-}
-
-static long long now_ms(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* socket.on('send-message', ({ roomId, message }) => { ... }) */
@@ -114,10 +102,9 @@ static void send_message(tw_socket *socket, const tw_io_event *e, tw_ack *ack, v
         reply(ack, "error");
         return;
     }
-    char *args = tw_json("[{\"userId\":%s,\"userName\":%s,\"message\":%s,\"timestamp\":%lld}]",
-                         user->id, user->name, message, now_ms());
-    tw_socket_to(socket, room, "new-message", args);
-    tw_free(args);
+    tw_socket_tof(socket, room, "new-message",
+                  "[{\"userId\":%s,\"userName\":%s,\"message\":%s,\"timestamp\":%lld}]", user->id,
+                  user->name, message, (long long)tw_now_ms());
     reply(ack, "ok");
 }
 
@@ -126,9 +113,7 @@ static void stop_typing(tw_socket *socket)
     struct user *user = tw_socket_data(socket);
     if (!user || !user->typing[0])
         return;
-    char *args = tw_json("[{\"userId\":%s}]", user->id);
-    tw_socket_to(socket, user->typing, "user-stopped-typing", args);
-    tw_free(args);
+    tw_socket_tof(socket, user->typing, "user-stopped-typing", "[{\"userId\":%s}]", user->id);
     user->typing[0] = '\0';
     tw_socket_cancel(socket, user->timer);
 }
@@ -150,9 +135,7 @@ static void typing_start(tw_socket *socket, const tw_io_event *e, tw_ack *ack, v
     if (strcmp(user->typing, room) != 0) {
         stop_typing(socket);
         strcpy(user->typing, room);
-        char *args = tw_json("[{\"userId\":%s}]", user->id);
-        tw_socket_to(socket, room, "user-typing", args);
-        tw_free(args);
+        tw_socket_tof(socket, room, "user-typing", "[{\"userId\":%s}]", user->id);
     }
     tw_socket_cancel(socket, user->timer);
     user->timer = tw_socket_after(socket, TYPING_MS, typing_is_over, NULL);

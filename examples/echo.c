@@ -5,12 +5,18 @@
  *   ./echo dev --http.listen=127.0.0.1:3001 [--setting=value ...]
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tidewire.h>
+#include <time.h>
 
 static tw_io *main_io;
+static tw_server *main_server;
+static atomic_bool is_over;
+static pthread_t ticker;
+static atomic_flag ticks = ATOMIC_FLAG_INIT;
 
 /* "message" -> "message-back" with the same arguments, bytes included */
 static void back(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
@@ -80,21 +86,23 @@ static void visit(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *ar
         pthread_detach(thread);
 }
 
-static void asked(int error, const char *args, void *arg)
+static void asked(tw_socket *socket, int error, const tw_io_event *answer, void *arg)
 {
-    char *all = tw_json("[%s,%j]", error ? tw_error_text(error) : "ok", args ? args : "null");
-    tw_io_to(main_io, arg, "answered", all);
-    tw_free(all);
-    free(arg);
+    tw_bytes bytes = {0};
+    (void)arg;
+    if (answer)
+        tw_io_event_bytes(answer, 0, &bytes);
+    tw_socket_emitf(socket, "answered", "[%s,%j,%d]", error ? tw_error_text(error) : "ok",
+                    answer ? tw_io_event_args(answer) : NULL, (int)bytes.size);
 }
 
-/* Asks the client and tells it what it said. */
+/* Asks the client and tells it what it said, and how many bytes that were. */
 static void ask(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
 {
     tw_io_message m = {.size = sizeof(m), .event = "question", .args = "[1,\"2\"]"};
     (void)e, (void)arg;
     tw_ack_drop(ack);
-    tw_socket_ask(socket, &m, 300, asked, strdup(tw_socket_id(socket)));
+    tw_socket_ask(socket, &m, 300, asked, NULL);
 }
 
 static void join(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
@@ -149,6 +157,140 @@ static void burst(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *ar
     for (int i = 0; i < 5; i++)
         tw_socket_send(socket, &m);
     tw_ack_send(ack, "[5]");
+}
+
+/* all(room): the ids of those in it, connected or not; "" = everybody */
+struct roll {
+    tw_ack *ack;
+    char *ids;
+};
+
+static void call_out(tw_socket *socket, void *arg)
+{
+    struct roll *r = arg;
+    char *longer = tw_json("%j%j%s", r->ids, r->ids[1] ? "," : "", tw_socket_id(socket));
+    tw_free(r->ids);
+    r->ids = longer;
+}
+
+static void rolled(void *arg)
+{
+    struct roll *r = arg;
+    tw_ack_sendf(r->ack, "[%j]]", r->ids);
+    tw_free(r->ids);
+    free(r);
+}
+
+static void all(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
+{
+    const char *room = tw_io_event_text(e, 0);
+    tw_io_target t = {.size = sizeof(t), .rooms = &room, .rooms_count = room && *room};
+    struct roll *r = malloc(sizeof(*r));
+    (void)socket, (void)arg;
+    *r = (struct roll){ack, tw_json("[")};
+    if (tw_io_each(main_io, &t, call_out, rolled, r))
+        rolled(r);
+}
+
+/* move(room, what, other): joins, leaves, disconnects or closes all of a room */
+static void move(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
+{
+    const char *room = tw_io_event_text(e, 0), *what = tw_io_event_text(e, 1);
+    const char *other = tw_io_event_text(e, 2);
+    tw_io_target t = {.size = sizeof(t), .rooms = &room, .rooms_count = 1};
+    int err = -1;
+    (void)socket, (void)arg;
+    if (room && what && strcmp(what, "join") == 0)
+        err = tw_io_join(main_io, &t, other);
+    else if (room && what && strcmp(what, "leave") == 0)
+        err = tw_io_leave(main_io, &t, other);
+    else if (room && what)
+        err = tw_io_disconnect(main_io, &t, strcmp(what, "close") == 0);
+    tw_ack_sendf(ack, "[%b]", err == 0);
+}
+
+/* Threads of the program that do all they may, at once. */
+enum { STORM_THREADS = 4, STORM_ROUNDS = 50 };
+struct storm {
+    pthread_t thread;
+    char *id;
+    int number;
+};
+
+static void breeze(tw_socket *socket, void *arg)
+{
+    (void)arg;
+    if (socket)
+        tw_socket_emitf(socket, "breeze", "[%f]", 0.5);
+}
+
+static void *blow(void *arg)
+{
+    struct storm *w = arg;
+    for (int i = 0; i < STORM_ROUNDS; i++) {
+        tw_message m = {.size = sizeof(m), .channel = "storm", .event = "wind", .content = "1"};
+        m.content_bytes = 1;
+        tw_publish(main_server, &m);
+        tw_io_tof(main_io, "storm", "gust", "[%d,%d]", w->number, i);
+        tw_io_visit(main_io, w->id, breeze, NULL);
+    }
+    return NULL;
+}
+
+static void *storm_is_over(void *arg)
+{
+    struct storm *all_of_it = arg;
+    for (int i = 0; i < STORM_THREADS; i++)
+        pthread_join(all_of_it[i].thread, NULL);
+    free(all_of_it->id);
+    free(all_of_it);
+    return NULL;
+}
+
+static void storm(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
+{
+    struct storm *w = calloc(STORM_THREADS, sizeof(*w));
+    char *id = strdup(tw_socket_id(socket));
+    pthread_t thread;
+    (void)e, (void)arg;
+    for (int i = 0; i < STORM_THREADS; i++) {
+        w[i].id = id;
+        w[i].number = i;
+        if (pthread_create(&w[i].thread, NULL, blow, &w[i]) != 0)
+            abort();
+    }
+    if (pthread_create(&thread, NULL, storm_is_over, w) != 0)
+        abort();
+    pthread_detach(thread);
+    tw_ack_send(ack, "[true]");
+}
+
+/* One that goes on while the server ends, and is told so. */
+static void *tick(void *arg)
+{
+    long long n = 0;
+    (void)arg;
+    while (!atomic_load(&is_over)) {
+        tw_io_tof(main_io, "ticks", "tick", "[%lld]", ++n);
+        tw_io_visit(main_io, "nobody-of-20-letters", breeze, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    }
+    return NULL;
+}
+
+static void start_ticks(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
+{
+    (void)socket, (void)e, (void)arg;
+    if (!atomic_flag_test_and_set(&ticks) && pthread_create(&ticker, NULL, tick, NULL) != 0)
+        abort();
+    tw_ack_send(ack, "[true]");
+}
+
+static const char *allow(const tw_request *request, void *arg)
+{
+    const char *wish = tw_request_get(request, "x-refuse");
+    (void)arg;
+    return wish ? strcmp(wish, "plain") == 0 ? "" : "custom reason" : NULL;
 }
 
 static void who(tw_socket *socket, const tw_io_event *e, tw_ack *ack, void *arg)
@@ -223,6 +365,10 @@ static void serve(tw_server *server, const char *nsp)
     tw_io_on(io, "to", to, NULL);
     tw_io_on(io, "io-to", to, "all");
     tw_io_on(io, "burst", burst, NULL);
+    tw_io_on(io, "all", all, NULL);
+    tw_io_on(io, "move", move, NULL);
+    tw_io_on(io, "storm", storm, NULL);
+    tw_io_on(io, "start-ticks", start_ticks, NULL);
     tw_io_on(io, "who", who, NULL);
     tw_io_on(io, "bye", bye, NULL);
     tw_io_on_disconnect(io, tell_reason, NULL);
@@ -260,7 +406,9 @@ int main(int argc, char **argv)
         fputs(tw_config_problems(config), stderr);
         return 1;
     }
+    main_server = server;
     main_io = tw_server_io(server, "/");
+    tw_server_on_request(server, allow, NULL);
     serve(server, "/");
     serve(server, "/custom");
     serve(server, "/dyn-*");
@@ -272,6 +420,9 @@ int main(int argc, char **argv)
     int err = tw_server_run(server);
     if (err)
         fprintf(stderr, "%s: %s\n", tw_error_text(err), tw_server_problem(server));
+    atomic_store(&is_over, true);
+    if (atomic_flag_test_and_set(&ticks))
+        pthread_join(ticker, NULL);
     tw_server_free(server);
     tw_config_free(config);
     return err ? 1 : 0;

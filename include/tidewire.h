@@ -4,8 +4,9 @@
  * Threads and ownership:
  *  1. The library makes its threads in tw_server_start (or uses the caller's in tw_server_run)
  *     and joins them in tw_server_stop. It makes none before and leaves none behind.
- *  2. tw_publish, tw_server_stop and tw_server_reload may be called from any thread; everything
- *     else on one object from one thread at a time.
+ *  2. What is marked "any thread" may be called from everywhere, also while the server starts and
+ *     ends, until tw_server_free; it then answers that the server is not there. Everything else on
+ *     one object from one thread at a time.
  *  3. One server per process: signal handling, metrics and the log are the process's.
  *  4. Text that you pass is copied before the call returns.
  *  5. Text you get as `const char *` belongs to the object and lives until the next call on it;
@@ -119,11 +120,11 @@ TW_API int tw_server_run(tw_server *s);
 /* Runs on loop 0 when the server is ready; before tw_server_start or _run. */
 TW_API void tw_server_on_ready(tw_server *s, void (*fn)(tw_server *s, void *arg), void *arg);
 /* Tells clients to come back, spread over drain_ms, then ends. After tw_server_start it returns
- * when all is over; during tw_server_run it returns at once and tw_server_run ends (not to be
- * called after that). */
+ * when all is over (one thread calls it, and not in a callback); during tw_server_run it returns
+ * at once, any thread, and tw_server_run ends. */
 TW_API void tw_server_stop(tw_server *s, uint64_t drain_ms);
 /* Reads file and environment anew; what can change without a restart does. With a problem
- * nothing changes (the log says why). */
+ * nothing changes (the log says why). Any thread. */
 TW_API void tw_server_reload(tw_server *s);
 /* "http://127.0.0.1:8787", with the port that was really bound. */
 TW_API const char *tw_server_url(const tw_server *s);
@@ -143,9 +144,9 @@ typedef struct tw_message {
     void (*done)(int error, uint64_t offset, void *arg);
     void *arg;
 } tw_message;
-/* Publishes as the server itself: no rule is asked. Any thread, while the server runs. 0 = it is
- * on its way; else an error, and done is not called. Messages of one thread to one channel keep
- * their order. */
+/* Publishes as the server itself: no rule is asked. Any thread. 0 = it is on its way; else an
+ * error (the server does not run: "Service unavailable"), and done is not called. Messages of one
+ * thread to one channel keep their order. */
 TW_API int tw_publish(tw_server *s, const tw_message *message);
 
 /* Development: a secret is made in the data folder (./tidewire-data unless said otherwise, mode
@@ -168,6 +169,14 @@ TW_API char *tw_server_banner(tw_server *s, bool color);
  * only inside a handler; elsewhere a socket is named by its id (tw_io_visit). What is marked "any
  * thread" may be called from everywhere, all else on a tw_socket only in its handlers.
  *
+ * A socket outlives its connection: when the client vanishes, on_disconnect runs and the socket
+ * waits (socketio.recovery_ms). What is sent to it and to its rooms is kept; when the client comes
+ * back, on_connection runs again, on whichever loop, and it goes on. Until it has gone for good:
+ *
+ *   middlewares -> on_connection -> events ... -> on_disconnect -> free_fn of its data
+ *                       ^                              |
+ *                       '------ it came back ----------'
+ *
  * Arguments are a JSON array as text: "[\"hello\", {\"n\": 1}]"; NULL is none. Where bytes
  * belong into it stands {"_placeholder":true,"num":0}, the number counting tw_io_message.bytes. */
 typedef struct tw_io tw_io;
@@ -175,6 +184,7 @@ typedef struct tw_socket tw_socket;
 typedef struct tw_io_event tw_io_event;
 typedef struct tw_next tw_next;
 typedef struct tw_ack tw_ack;
+typedef struct tw_request tw_request;
 typedef struct tw_bytes {
     const void *data;
     size_t size;
@@ -198,6 +208,14 @@ typedef struct tw_io_target {
 /* "/" or "/name", or a pattern with * ("/room-*": each name that a client asks for). The same name
  * gives the same tw_io; it belongs to the server. NULL after the start. */
 TW_API tw_io *tw_server_io(tw_server *s, const char *name);
+/* Asked for each handshake, before anything is made for it (allowRequest): NULL lets it in, a text
+ * refuses it in these words ("" = "Forbidden"). Threads of the library; before the start. Origins
+ * are the setting http.origins. */
+TW_API void tw_server_on_request(tw_server *s,
+                                 const char *(*fn)(const tw_request *request, void *arg),
+                                 void *arg);
+/* "address", "url", "secure" ("true" or NULL), or a header's name. Good in that call only. */
+TW_API const char *tw_request_get(const tw_request *request, const char *name);
 /* Middlewares run in order for each client that connects; each ends in tw_next_ok or
  * tw_next_error, now or later. With one, a bad or missing token is its matter: tw_socket_auth,
  * tw_token_verify. */
@@ -225,6 +243,8 @@ TW_API void tw_ack_drop(tw_ack *ack);
 
 /* What came. Text lives as long as the handler runs. */
 TW_API const char *tw_io_event_name(const tw_io_event *e);
+/* All arguments as they came, a JSON array, to be passed on (its bytes: tw_io_event_bytes). */
+TW_API const char *tw_io_event_args(const tw_io_event *e);
 TW_API size_t tw_io_event_count(const tw_io_event *e);
 /* The i-th argument as raw JSON; NULL when there is none. */
 TW_API const char *tw_io_event_arg(const tw_io_event *e, size_t i);
@@ -232,7 +252,8 @@ TW_API const char *tw_io_event_arg(const tw_io_event *e, size_t i);
 TW_API const char *tw_io_event_text(const tw_io_event *e, size_t i);
 /* The same when it is bytes. */
 TW_API bool tw_io_event_bytes(const tw_io_event *e, size_t i, tw_bytes *out);
-/* A member inside an argument, by dotted path ("user.name"): as text; NULL when it is not there. */
+/* A member inside an argument, by dotted path ("user.name"), when it is text, a number, true or
+ * false: as text; else NULL. */
 TW_API const char *tw_io_event_field(const tw_io_event *e, size_t i, const char *path);
 
 /* Who it is. Text lives until the next call on this thread. */
@@ -248,15 +269,19 @@ TW_API const char *tw_socket_auth(tw_socket *socket, const char *name);
 /* "address", "url", "secure", or a header's name. */
 TW_API const char *tw_socket_handshake(tw_socket *socket, const char *name);
 TW_API bool tw_socket_is_recovered(tw_socket *socket);
+/* False in middlewares, after on_disconnect, and for one that waits for its client. */
+TW_API bool tw_socket_is_connected(tw_socket *socket);
 /* Yours; free_fn (may be NULL) runs when the socket will not come back any more. */
 TW_API void tw_socket_set_data(tw_socket *socket, void *data, void (*free_fn)(void *data));
 TW_API void *tw_socket_data(tw_socket *socket);
-/* fn runs once after ms, unless the connection is lost before; returns a number for cancel. */
+/* fn runs once after ms, unless the connection is lost before; returns a number for cancel, or 0
+ * (and fn never runs) when it is not connected. */
 TW_API uint64_t tw_socket_after(tw_socket *socket, uint64_t ms,
                                 void (*fn)(tw_socket *socket, void *arg), void *arg);
 TW_API void tw_socket_cancel(tw_socket *socket, uint64_t timer);
 
-/* Rooms. No rule is asked: your program decides. False when the name is no room's. */
+/* Rooms. No rule is asked: your program decides. False when the name is no room's (empty, longer
+ * than 255 bytes, control characters), or its client is away. */
 TW_API bool tw_socket_join(tw_socket *socket, const char *room);
 TW_API void tw_socket_leave(tw_socket *socket, const char *room);
 TW_API bool tw_socket_is_in(tw_socket *socket, const char *room);
@@ -268,28 +293,48 @@ TW_API void tw_socket_disconnect(tw_socket *socket, bool close);
  * are no JSON array). To this socket; also what it misses while it is away reaches it. */
 TW_API int tw_socket_emit(tw_socket *socket, const char *event, const char *args);
 TW_API int tw_socket_send(tw_socket *socket, const tw_io_message *message);
-/* done runs once on the socket's thread: error 0 and the client's arguments, or why none came.
- * timeout_ms 0 = no limit. */
+/* The client is asked for an answer. done runs once, on the socket's thread: error 0 and what it
+ * said (its arguments, bytes too), or NULL and why nothing came: too late, the connection was lost.
+ * timeout_ms 0 = no limit. With a negative result done does not run; a client that owes 1000
+ * answers is not asked. */
 TW_API int tw_socket_ask(tw_socket *socket, const tw_io_message *message, uint64_t timeout_ms,
-                         void (*done)(int error, const char *args, void *arg), void *arg);
+                         void (*done)(tw_socket *socket, int error, const tw_io_event *answer,
+                                      void *arg),
+                         void *arg);
 /* To the others in a room; to the others of a target (target NULL: all others). */
 TW_API int tw_socket_to(tw_socket *socket, const char *room, const char *event, const char *args);
 TW_API int tw_socket_broadcast(tw_socket *socket, const tw_io_target *target,
                                const tw_io_message *message);
-/* To everybody, to a room (or the socket of an id), to a target. Any thread, while the server
- * runs; not for patterns. */
+/* To everybody, to a room (or the socket of an id), to a target. Any thread; not for patterns. */
 TW_API int tw_io_emit(tw_io *io, const char *event, const char *args);
 TW_API int tw_io_to(tw_io *io, const char *room, const char *event, const char *args);
 TW_API int tw_io_broadcast(tw_io *io, const tw_io_target *target, const tw_io_message *message);
-/* Runs fn on the socket's thread, once: with NULL when there is no such socket (any more). Any
- * thread: this is how a handler goes on after it has waited for something. */
+/* The same with arguments as by tw_json ("[{\"userId\":%s}]", id); room NULL = everybody. */
+TW_API int tw_socket_emitf(tw_socket *socket, const char *event, const char *format, ...);
+TW_API int tw_socket_tof(tw_socket *socket, const char *room, const char *event, const char *format,
+                         ...);
+TW_API int tw_io_tof(tw_io *io, const char *room, const char *event, const char *format, ...);
+TW_API void tw_ack_sendf(tw_ack *ack, const char *format, ...);
+
+/* Runs fn on the socket's thread, once: with NULL when there is no such socket (any more) in this
+ * namespace. Any thread: this is how a handler goes on after it has waited for something. With a
+ * negative result fn does not run. */
 TW_API int tw_io_visit(tw_io *io, const char *socket_id, void (*fn)(tw_socket *socket, void *arg),
                        void *arg);
+/* Runs fn for each socket of a target (NULL: all of the namespace), also for those that wait for
+ * their clients; loop after loop, so never twice at a time. Then done (may be NULL). Any thread.
+ * It is what fetchSockets and a broadcast that wants answers are made of. */
+TW_API int tw_io_each(tw_io *io, const tw_io_target *target,
+                      void (*fn)(tw_socket *socket, void *arg), void (*done)(void *arg), void *arg);
+/* socketsJoin, socketsLeave, disconnectSockets. Any thread. */
+TW_API int tw_io_join(tw_io *io, const tw_io_target *target, const char *room);
+TW_API int tw_io_leave(tw_io *io, const tw_io_target *target, const char *room);
+TW_API int tw_io_disconnect(tw_io *io, const tw_io_target *target, bool close);
 
 /* A token by the server's keys: 0 and its claims (yours), or the error. Any thread. */
 TW_API int tw_token_verify(tw_server *s, const char *token, char **claims_json);
-/* Writes JSON: %s text (quoted, NULL is null), %j raw JSON, %d int, %lld long long, %b bool, %%.
- * Yours. */
+/* Writes JSON: %s text (quoted and escaped, NULL is null), %j raw JSON (NULL is null), %d int, %lld
+ * long long, %f double, %b bool, %%. Yours. Any thread. */
 TW_API char *tw_json(const char *format, ...);
 /* A member of a JSON object by dotted path: text without quotes, else raw JSON. Yours; NULL when
  * it is not there. */

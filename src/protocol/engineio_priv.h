@@ -53,6 +53,7 @@ struct engineio {
     uint64_t until_ms;     /* connect, or (PROBING) upgrade, or (CLOSING) the last poll */
     uint64_t connect_until_ms;
     uint64_t sent_sequence; /* hub's number when the last poll was answered */
+    uint64_t connects_ms;   /* its CONNECTs so far are paid for by then (socketio.c) */
     int auth_err;
     uint8_t state;
     bool awaits_pong, is_extended, b64, is_deflate, is_registered, has_joined, has_probed;

@@ -10,11 +10,14 @@
 #include "protocol/socketio_priv.h"
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+
+/* A CONNECT costs a token's check or a program's word, so many are slowed down; each namespace is
+ * a session of its own, so one connection has no more than so many. */
+enum { NAMESPACES_MAX = 64, CONNECT_COST_MS = 20, CONNECT_BURST_MS = 64 * CONNECT_COST_MS };
 
 static void free_dead(struct loop *l, struct turn_task *task);
 
@@ -203,18 +206,38 @@ static bool has_role(const struct socketio_namespace *ns, const struct identity 
     return false;
 }
 
+static void charge_connect(struct engineio *e)
+{
+    uint64_t now_ms = loop_now_ms(e->loop);
+    uint64_t least_ms = now_ms > CONNECT_BURST_MS ? now_ms - CONNECT_BURST_MS : 0;
+    e->connects_ms = (e->connects_ms > least_ms ? e->connects_ms : least_ms) + CONNECT_COST_MS;
+}
+
+static bool has_room(const struct engineio *e)
+{
+    size_t count = 0;
+    for (struct list *at = e->sockets.next; at != &e->sockets; at = at->next)
+        count++;
+    return count < NAMESPACES_MAX;
+}
+
 static void on_connect(struct engineio *e, const struct socketio_packet *packet)
 {
     const struct socketio_config *config = socketio_home_of(e->loop)->config;
     const struct socketio_namespace *ns = find_namespace(e->loop, packet->nsp);
     struct socketio_auth auth;
     struct identity *identity = NULL;
+    charge_connect(e);
     if (find_socket(e, packet->nsp)) {
         engineio_close(e, "forced server close");
         return;
     }
     if (!ns) {
         send_refusal(e, packet->nsp, STR("Invalid namespace"), STR_NONE);
+        return;
+    }
+    if (!has_room(e)) {
+        send_refusal(e, packet->nsp, str_from(err_info(E_TOO_MANY)->text), STR_NONE);
         return;
     }
     if (socketio_auth(loop_turn(e->loop), packet->payload, &auth)) {
@@ -394,6 +417,7 @@ static void leave_by_client(struct socketio_socket *s)
     list_drop(&s->link);
     s->state = SOCKET_GONE;
     socketio_rules_gone(s);
+    socketio_acks_drop(s, E_CLOSED);
     if (h && h->disconnected)
         h->disconnected(h->arg, s, "client namespace disconnect");
     session_end(s->session, 0, false);
@@ -412,6 +436,7 @@ static void on_packet(struct engineio *e, const struct socketio_packet *packet,
         engineio_close(e, "forced server close");
         return;
     }
+    session_charge(s->session);
     switch (packet->type) {
     case SOCKETIO_DISCONNECT:
         leave_by_client(s);
@@ -569,7 +594,8 @@ void socketio_on_gone(struct engineio *e, const char *reason)
 
 uint64_t socketio_hold_ms(const struct engineio *e)
 {
-    uint64_t most_ms = 0;
+    uint64_t now_ms = loop_now_ms(e->loop);
+    uint64_t most_ms = e->connects_ms > now_ms ? e->connects_ms - now_ms : 0;
     for (struct list *at = e->sockets.next; at != &e->sockets; at = at->next) {
         struct socketio_socket *s = LIST_OF(at, struct socketio_socket, link);
         uint64_t ms = s->session ? session_hold_ms(s->session) : 0;
@@ -679,34 +705,6 @@ const struct session_ops socketio_ops = {.name = "socketio",
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-/* Clients and rooms expect 20 characters: the session's public name has 16, four more follow from
- * them, by which a room's name is known to be a sid. */
-static void add_check(struct str name, char out[4])
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint64_t hash = hash_bytes(name.p, name.n, 3, 5);
-    for (int i = 0; i < 4; i++, hash >>= 6)
-        out[i] = digits[hash & 63];
-}
-
-struct str socketio_sid(const struct socketio_socket *s, char out[21])
-{
-    struct str name = s->session ? session_name(s->session) : STR("----------------");
-    memcpy(out, name.p, 16);
-    add_check(name, out + 16);
-    out[20] = '\0';
-    return str_of(out, 20);
-}
-
-bool socketio_is_sid(struct str room)
-{
-    char check[4];
-    if (room.n != 20)
-        return false;
-    add_check(str_head(room, 16), check);
-    return memcmp(check, room.p + 16, 4) == 0;
-}
-
 struct str socketio_nsp(const struct socketio_socket *s)
 {
     return str_of(s->nsp, s->nsp_n);
@@ -756,6 +754,11 @@ struct str socketio_handshake(const struct socketio_socket *s, const char *what)
     return strcmp(what, "secure") == 0 && h->is_tls ? STR("true") : STR_NONE;
 }
 
+uint32_t socketio_connection(const struct socketio_socket *s)
+{
+    return s->connection;
+}
+
 void *socketio_data(const struct socketio_socket *s)
 {
     return s->data;
@@ -764,13 +767,4 @@ void *socketio_data(const struct socketio_socket *s)
 void socketio_set_data(struct socketio_socket *s, void *data)
 {
     s->data = data;
-}
-
-struct socketio_socket *socketio_find(struct loop *l, struct str sid)
-{
-    char own[21];
-    struct session *session = socketio_is_sid(sid) ? session_find_name(l, sid) : NULL;
-    struct socketio_socket *s =
-        session && session_dialect(session) == &socketio_ops ? session_user(session) : NULL;
-    return s && str_eq(socketio_sid(s, own), sid) ? s : NULL;
 }

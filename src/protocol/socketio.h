@@ -72,6 +72,8 @@ struct loop *socketio_loop(const struct socketio_socket *s);
 struct identity *socketio_identity(const struct socketio_socket *s);
 struct session *socketio_session(const struct socketio_socket *s);
 bool socketio_is_connected(const struct socketio_socket *s);
+/* Is it in that room, or is that its own id? */
+bool socketio_is_in_room(const struct socketio_socket *s, struct str room_or_sid);
 bool socketio_is_recovered(const struct socketio_socket *s);
 struct str socketio_auth_payload(const struct socketio_socket *s); /* raw JSON; in the middleware */
 /* The request of the connection: "address", "url", "headers" (lines), "secure", "time". */
@@ -80,6 +82,18 @@ void *socketio_data(const struct socketio_socket *s);
 void socketio_set_data(struct socketio_socket *s, void *data);
 /* By sid, on this loop; also one that waits for its client. NULL: none. */
 struct socketio_socket *socketio_find(struct loop *l, struct str sid);
+/* Each socket of this loop, also those that wait for their clients; all namespaces. */
+void socketio_each(struct loop *l, void (*fn)(void *arg, struct socketio_socket *s), void *arg);
+/* Walks over the loops. With a sid: fn runs once, with that socket on its loop, or with NULL when
+ * there is none. Without: it runs on each loop in turn, with NULL, the last time with is_last. The
+ * last call owns the errand. Post what this returns to any loop. */
+struct socketio_errand {
+    struct mail mail;
+    void (*fn)(struct loop *l, struct socketio_socket *s, struct socketio_errand *e, bool is_last);
+    unsigned visited;
+    char sid[20];
+};
+struct mail *socketio_errand(struct socketio_errand *e, struct str sid);
 /* A middleware's word, on that loop. Nothing happens when the socket has gone meanwhile.
  * data: raw JSON or empty. */
 void socketio_admit(struct loop *l, uint64_t number);
@@ -100,12 +114,15 @@ void socketio_disconnect(struct socketio_socket *s, bool closes);
 /* To this socket alone, also while it waits for its client. 0 or E_*. */
 int socketio_emit(struct socketio_socket *s, struct str event, const struct socketio_content *what,
                   bool is_volatile);
-/* The client is to answer. done runs once: err 0 and the raw JSON array of what it said (with
- * attachments packed), E_TIMEOUT, or E_CLOSED. ms 0 = no time limit. */
-typedef void (*socketio_on_ack)(void *arg, int err, struct str args, struct str attachments);
+/* The client is to answer. done runs once: err 0 and what it said (as an event without a name),
+ * E_TIMEOUT, or E_CLOSED. ms 0 = no time limit. E_TOO_MANY: it owes a thousand answers. */
+typedef void (*socketio_on_ack)(void *arg, struct socketio_socket *s, int err,
+                                const struct socketio_event *answer);
 int socketio_emit_ack(struct socketio_socket *s, struct str event,
                       const struct socketio_content *what, uint64_t ms, socketio_on_ack done,
                       void *arg);
+/* A number that changes each time the client comes back: acks are of one connection. */
+uint32_t socketio_connection(const struct socketio_socket *s);
 /* The answer to an event's ack. */
 int socketio_answer(struct socketio_socket *s, struct str ack, const struct socketio_content *what);
 

@@ -159,7 +159,13 @@ void socketio_disconnect(struct socketio_socket *s, bool closes)
     const struct socketio_handlers *h = socketio_home_of(s->loop)->config->handlers;
     struct engineio *e = s->conn;
     struct buf b = {0};
-    if (s->state != SOCKET_CONNECTED)
+    bool was_connected = s->state == SOCKET_CONNECTED;
+    if (s->state == SOCKET_AWAY) { /* there is nobody to tell, and nothing to come back to */
+        s->state = SOCKET_GONE;
+        session_end(s->session, E_CLOSED, true);
+        return;
+    }
+    if (!was_connected && s->state != SOCKET_RECOVERING)
         return;
     buf_add_c(&b, '4');
     socketio_add_disconnect(&b, socketio_nsp(s));
@@ -168,7 +174,8 @@ void socketio_disconnect(struct socketio_socket *s, bool closes)
     list_drop(&s->link);
     s->state = SOCKET_GONE;
     socketio_rules_gone(s);
-    if (h && h->disconnected && h->serves(h->arg, socketio_nsp(s)))
+    socketio_acks_drop(s, E_CLOSED);
+    if (was_connected && h && h->disconnected && h->serves(h->arg, socketio_nsp(s)))
         h->disconnected(h->arg, s, "server namespace disconnect");
     session_end(s->session, E_CLOSED, true);
     while (closes && !list_is_empty(&e->sockets)) {
@@ -183,24 +190,25 @@ void socketio_disconnect(struct socketio_socket *s, bool closes)
 
 /* ---- acks --------------------------------------------------------------------------------- */
 
-static void settle_ack(struct ack_wait *w, int err, struct str args, struct str attachments)
+static void settle_ack(struct ack_wait *w, int err, const struct socketio_event *answer)
 {
     list_drop(&w->link);
     timer_stop(&w->timer);
-    w->done(w->arg, err, args, attachments);
+    w->socket->acks_count--;
+    w->done(w->arg, w->socket, err, answer);
     mem_free(w);
 }
 
 static void on_ack_timer(struct loop *l, struct timer *timer)
 {
     (void)l;
-    settle_ack(LIST_OF(timer, struct ack_wait, timer), E_TIMEOUT, STR_NONE, STR_NONE);
+    settle_ack(LIST_OF(timer, struct ack_wait, timer), E_TIMEOUT, NULL);
 }
 
 void socketio_acks_drop(struct socketio_socket *s, int err)
 {
     while (s->acks && !list_is_empty(s->acks))
-        settle_ack(LIST_OF(s->acks->next, struct ack_wait, link), err, STR_NONE, STR_NONE);
+        settle_ack(LIST_OF(s->acks->next, struct ack_wait, link), err, NULL);
 }
 
 int socketio_emit_ack(struct socketio_socket *s, struct str event,
@@ -212,6 +220,8 @@ int socketio_emit_ack(struct socketio_socket *s, struct str event,
     struct buf b = {0};
     if (s->state != SOCKET_CONNECTED)
         return E_CLOSED;
+    if (s->acks_count >= ACKS_MAX)
+        return E_TOO_MANY;
     emit.ack = str_of(id, num_put_u64(id, s->ack_id));
     buf_add_c(&b, '4');
     int n = socketio_add_event(&b, &emit);
@@ -226,6 +236,7 @@ int socketio_emit_ack(struct socketio_socket *s, struct str event,
         w->done = done;
         w->arg = arg;
         list_push(s->acks, &w->link);
+        s->acks_count++;
         if (ms)
             timer_set(s->loop, &w->timer, ms, on_ack_timer);
         socketio_send_packet(s, buf_str(&b), &emit);
@@ -238,12 +249,16 @@ void socketio_on_ack_packet(struct socketio_socket *s, const struct socketio_pac
                             struct str attachments)
 {
     uint64_t id;
+    struct socketio_event answer = {.args = packet->payload,
+                                    .list = packet->args,
+                                    .count = packet->args_count,
+                                    .attachments = attachments};
     if (!s->acks || !packet->payload.n || !num_u64(packet->ack, &id))
         return;
     for (struct list *at = s->acks->next; at != s->acks; at = at->next) {
         struct ack_wait *w = LIST_OF(at, struct ack_wait, link);
         if (w->id == id) {
-            settle_ack(w, 0, packet->payload, attachments);
+            settle_ack(w, 0, &answer);
             return;
         }
     }
@@ -267,11 +282,13 @@ bool socketio_join(struct socketio_socket *s, struct str room)
     if (!is_room(room) || !s->session || !session_is_open(s->session))
         return false;
     socketio_channel(&channel, socketio_nsp(s), room);
+    /* what a recovery holds back is in the framing of polls */
+    enum encoding_kind kind = s->hold ? ENC_SOCKETIO_POLL : engineio_kind(s->conn);
     bool fits = channel.n <= ROOM_BYTES_MAX;
     if (fits)
         session_request(s->session, &(struct request){.type = REQUEST_SUBSCRIBE,
                                                       .channel = buf_str(&channel),
-                                                      .kind = engineio_kind(s->conn),
+                                                      .kind = kind,
                                                       .trusted = true});
     buf_free(&channel);
     return fits;
@@ -299,6 +316,14 @@ void socketio_leave(struct socketio_socket *s, struct str room)
 bool socketio_is_in(const struct socketio_socket *s, struct str room)
 {
     return sub_of_room(s, room) != NULL;
+}
+
+bool socketio_is_in_room(const struct socketio_socket *s, struct str room_or_sid)
+{
+    char sid[21];
+    if (socketio_is_sid(room_or_sid))
+        return str_eq(socketio_sid(s, sid), room_or_sid);
+    return socketio_is_in(s, room_or_sid);
 }
 
 void socketio_each_room(const struct socketio_socket *s, void (*fn)(void *arg, struct str room),
@@ -332,19 +357,20 @@ static enum msg_format format_of(enum socketio_form form)
     return MSG_JSON;
 }
 
-/* An event for the socket of a sid, wherever it lives: each loop looks. */
+/* An event for the socket of a sid, wherever it lives. */
 struct told {
-    struct mail mail;
+    struct socketio_errand errand; /* first */
     struct socketio_content what;
-    struct str sid, event;
+    struct str event;
     bool is_volatile;
     char text[];
 };
 
-static void on_told(struct loop *l, struct mail *mail)
+static void on_told(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
+                    bool is_last)
 {
-    struct told *t = (struct told *)(void *)mail;
-    struct socketio_socket *s = socketio_find(l, t->sid);
+    struct told *t = (struct told *)(void *)e;
+    (void)l, (void)is_last;
     if (s)
         (void)socketio_emit(s, t->event, &t->what, t->is_volatile);
     mem_free(t);
@@ -361,8 +387,7 @@ static struct str put(char **at, struct str s)
 
 static void tell_sid(const struct socketio_broadcast *b, struct str sid)
 {
-    struct loops *ls = loop_siblings(b->loop);
-    size_t n = sid.n + b->event.n + b->what.content.n + b->what.attachments.n;
+    size_t n = b->event.n + b->what.content.n + b->what.attachments.n;
     struct socketio_socket *here = socketio_find(b->loop, sid);
     char own[21];
     if (b->not_sender && b->sender && str_eq(socketio_sid(b->sender, own), sid))
@@ -371,21 +396,15 @@ static void tell_sid(const struct socketio_broadcast *b, struct str sid)
         (void)socketio_emit(here, b->event, &b->what, b->is_volatile);
         return;
     }
-    for (unsigned i = 0; i < loops_count(ls); i++) {
-        struct loop *l = loops_at(ls, i);
-        if (l == b->loop)
-            continue;
-        struct told *t = mem_new(sizeof(*t) + n);
-        char *at = t->text;
-        t->mail.deliver = on_told;
-        t->sid = put(&at, sid);
-        t->event = put(&at, b->event);
-        t->what.form = b->what.form;
-        t->what.content = put(&at, b->what.content);
-        t->what.attachments = put(&at, b->what.attachments);
-        t->is_volatile = b->is_volatile;
-        loop_post(l, &t->mail);
-    }
+    struct told *t = mem_new(sizeof(*t) + n);
+    char *at = t->text;
+    t->errand.fn = on_told;
+    t->event = put(&at, b->event);
+    t->what.form = b->what.form;
+    t->what.content = put(&at, b->what.content);
+    t->what.attachments = put(&at, b->what.attachments);
+    t->is_volatile = b->is_volatile;
+    loop_post(b->loop, socketio_errand(&t->errand, sid));
 }
 
 /* Names become channels, each ended by '\n'; sids stay as they are. */

@@ -70,7 +70,9 @@ struct socketio_socket {
     struct hold *hold;
     struct list *acks;
     uint64_t ack_id;
-    char *auth; /* raw JSON, until connected */
+    uint32_t acks_count;
+    uint32_t connection; /* how often it has come back */
+    char *auth;          /* raw JSON, until connected */
     void *data;
     void *rules_data; /* socketio_rules.c */
     uint8_t state;

@@ -266,6 +266,7 @@ static void take_up(struct socketio_socket *asked, struct session *session)
     CHECK(s->state == SOCKET_AWAY && !s->hold);
     s->loop = asked->loop;
     s->conn = asked->conn;
+    s->connection++;
     mem_free(s->auth);
     s->auth = asked->auth;
     asked->auth = NULL;

@@ -282,6 +282,7 @@ static void join(struct socketio_socket *s, struct run *run, const struct rule *
                         &(struct request){.type = REQUEST_SUBSCRIBE,
                                           .channel = buf_str(&channel),
                                           .kind = engineio_kind(s->conn),
+                                          .is_charged = true,
                                           .ref = str_of(ref, num_put_u64(ref, run->number))});
     buf_free(&channel);
 }
@@ -340,6 +341,7 @@ static void publish(struct socketio_socket *s, struct run *run, const struct rul
                                     .id = id.n ? buf_str(&id) : STR_NONE,
                                     .format = forms[what->form],
                                     .no_echo = !rule->echo},
+                        .is_charged = true,
                         .wants_echo = rule->echo,
                         .wants_answer = true};
     if (!good)

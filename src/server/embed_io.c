@@ -12,7 +12,7 @@ enum { SID_SIZE = 21, ACK_SIZE = SOCKETIO_ACK_MAX + 1 };
 
 /* ---- namespaces --------------------------------------------------------------------------- */
 
-static struct tw_io *find_io(const struct tw_server *s, struct str nsp)
+struct tw_io *embed_io_find(const struct tw_server *s, struct str nsp)
 {
     struct tw_io *pattern = NULL;
     for (struct tw_io *io = s->ios; io; io = io->next) {
@@ -89,6 +89,7 @@ void embed_io_free(struct tw_server *s)
 struct tw_next {
     struct mail mail;
     struct loop *loop;
+    unsigned loop_index;
     struct tw_io *io;
     uint64_t number;
     size_t index;         /* of the middleware that has it */
@@ -131,7 +132,8 @@ static void on_next(struct loop *l, struct mail *mail)
 static void give_word(struct tw_next *n)
 {
     n->mail.deliver = on_next;
-    loop_post(n->loop, &n->mail);
+    if (!door_post(n->io->server->door, n->loop_index, &n->mail))
+        free_next(n); /* the server has ended */
 }
 
 void tw_next_ok(tw_next *next)
@@ -152,32 +154,36 @@ static void on_middleware(void *arg, struct socketio_socket *s, uint64_t number)
 {
     struct tw_next *n = mem_new(sizeof(*n));
     n->loop = socketio_loop(s);
-    n->io = find_io(arg, socketio_nsp(s));
+    n->loop_index = loop_index(n->loop);
+    n->io = embed_io_find(arg, socketio_nsp(s));
     n->number = number;
     run_middleware(n);
 }
 
 /* ---- events ------------------------------------------------------------------------------- */
 
-struct tw_io_event {
-    struct loop *loop;
-    const struct socketio_event *ev;
-};
 struct tw_ack {
     struct mail mail;
     struct loop *loop;
+    struct tw_server *server;
+    unsigned loop_index;
+    uint32_t connection; /* of the socket: an answer to an earlier one is nobody's */
     char sid[SID_SIZE];
     char id[ACK_SIZE];
     struct arena arena;
     struct socketio_content what;
 };
 
-static struct tw_ack *make_ack(const struct socketio_socket *s, struct str id)
+static struct tw_ack *make_ack(struct tw_server *server, const struct socketio_socket *s,
+                               struct str id)
 {
     if (!id.n)
         return NULL;
     struct tw_ack *a = mem_new(sizeof(*a));
+    a->server = server;
     a->loop = socketio_loop(s);
+    a->loop_index = loop_index(a->loop);
+    a->connection = socketio_connection(s);
     socketio_sid(s, a->sid);
     memcpy(a->id, id.p, id.n);
     return a;
@@ -185,14 +191,14 @@ static struct tw_ack *make_ack(const struct socketio_socket *s, struct str id)
 
 static bool on_event(void *arg, struct socketio_socket *s, const struct socketio_event *ev)
 {
-    struct tw_io *io = find_io(arg, socketio_nsp(s));
+    struct tw_io *io = embed_io_find(arg, socketio_nsp(s));
     struct tw_io_event e = {socketio_loop(s), ev};
     bool handled = false;
     for (size_t i = 0; io && i < io->handlers_count; i++) {
         const struct embed_handler *h = &io->handlers[i];
         if (!str_is(ev->name, h->event))
             continue;
-        h->fn((tw_socket *)s, &e, handled ? NULL : make_ack(s, ev->ack), h->arg);
+        h->fn((tw_socket *)s, &e, handled ? NULL : make_ack(arg, s, ev->ack), h->arg);
         handled = true;
         if (!socketio_is_connected(s))
             break; /* the handler has sent it away */
@@ -212,7 +218,7 @@ static void on_ack(struct loop *l, struct mail *mail)
 {
     struct tw_ack *a = (struct tw_ack *)(void *)mail;
     struct socketio_socket *s = socketio_find(l, str_from(a->sid));
-    if (s)
+    if (s && socketio_connection(s) == a->connection)
         (void)socketio_answer(s, str_from(a->id), &a->what);
     tw_ack_drop(a);
 }
@@ -228,8 +234,8 @@ void tw_ack_send_bytes(tw_ack *ack, const char *args, const tw_bytes *bytes, siz
     ack->mail.deliver = on_ack;
     if (loop_current() == ack->loop)
         on_ack(ack->loop, &ack->mail);
-    else
-        loop_post(ack->loop, &ack->mail);
+    else if (!door_post(ack->server->door, ack->loop_index, &ack->mail))
+        tw_ack_drop(ack); /* the server has ended */
 }
 
 void tw_ack_send(tw_ack *ack, const char *args)
@@ -245,6 +251,11 @@ const char *tw_io_event_name(const tw_io_event *e)
 size_t tw_io_event_count(const tw_io_event *e)
 {
     return e->ev->count;
+}
+
+const char *tw_io_event_args(const tw_io_event *e)
+{
+    return arena_dup(loop_turn(e->loop), e->ev->args).p;
 }
 
 const char *tw_io_event_arg(const tw_io_event *e, size_t i)
@@ -278,6 +289,8 @@ const char *tw_io_event_field(const tw_io_event *e, size_t i, const char *path)
         struct str name = arena_dup(loop_turn(e->loop), str_cut(&rest, '.'));
         v = jsonscan_find(v.raw, name.p);
     }
+    if (!rest.p && v.type == JSONSCAN_BOOL)
+        return v.raw.p[0] == 't' ? "true" : "false";
     return rest.p ? NULL : plain(e->loop, v);
 }
 
@@ -302,30 +315,60 @@ bool tw_io_event_bytes(const tw_io_event *e, size_t i, tw_bytes *out)
 
 static bool serves(void *arg, struct str nsp)
 {
-    return find_io(arg, nsp) != NULL;
+    return embed_io_find(arg, nsp) != NULL;
 }
 
 static void on_connected(void *arg, struct socketio_socket *s)
 {
-    struct tw_io *io = find_io(arg, socketio_nsp(s));
+    struct tw_io *io = embed_io_find(arg, socketio_nsp(s));
     if (io->connected)
         io->connected((tw_socket *)s, io->connected_arg);
 }
 
 static void on_disconnected(void *arg, struct socketio_socket *s, const char *reason)
 {
-    struct tw_io *io = find_io(arg, socketio_nsp(s));
+    struct tw_io *io = embed_io_find(arg, socketio_nsp(s));
     embed_timers_drop(s);
     if (io->disconnected)
         io->disconnected((tw_socket *)s, reason, io->disconnected_arg);
     embed_timers_drop(s);
 }
 
+/* ---- allowRequest ------------------------------------------------------------------------- */
+
+void tw_server_on_request(tw_server *s, const char *(*fn)(const tw_request *request, void *arg),
+                          void *arg)
+{
+    s->allow = fn;
+    s->allow_arg = arg;
+}
+
+const char *tw_request_get(const tw_request *request, const char *name)
+{
+    struct http_request *req = (struct http_request *)request;
+    struct str value = strcmp(name, "address") == 0 ? http_client_address(req)
+                       : strcmp(name, "url") == 0   ? req->target
+                       : strcmp(name, "secure") == 0 && sock_is_tls(http_sock(req))
+                           ? STR("true")
+                           : http_header(req, name);
+    return value.p ? embed_say(req->loop, value) : NULL;
+}
+
+struct str embed_allow(void *arg, struct http_request *req)
+{
+    const struct tw_server *s = arg;
+    return str_from(s->allow((const tw_request *)req, s->allow_arg));
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
 void embed_io_fill(struct tw_server *s)
 {
     size_t count = s->socketio.namespaces_count;
     for (struct tw_io *io = s->ios; io; io = io->next)
         count++;
+    s->transport.socketio.allow = s->allow ? embed_allow : NULL;
+    s->transport.socketio.allow_arg = s;
     if (!s->ios)
         return;
     s->namespaces = mem_resize(s->namespaces, (count + 1) * sizeof(*s->namespaces));

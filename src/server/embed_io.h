@@ -51,6 +51,15 @@ const char *embed_say(struct loop *l, struct str text);
 /* Before the rooms are made: namespaces of the program, and who serves them. */
 void embed_io_fill(struct tw_server *s);
 void embed_io_free(struct tw_server *s);
+/* What came, as the program sees it. */
+struct tw_io_event {
+    struct loop *loop;
+    const struct socketio_event *ev;
+};
+/* The namespace that serves this name. */
+struct tw_io *embed_io_find(const struct tw_server *s, struct str nsp);
+/* allowRequest: the words of the refusal, or none. */
+struct str embed_allow(void *arg, struct http_request *req);
 /* Arguments of a message, in a: 0 or E_*. */
 int embed_content(struct arena *a, const char *args, const tw_bytes *bytes, size_t count,
                   struct socketio_content *out);

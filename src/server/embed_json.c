@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "loop/clock.h"
 #include "server/embed_io.h"
+#include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static void add_text(struct buf *out, const char *text)
 {
@@ -14,37 +17,124 @@ static void add_text(struct buf *out, const char *text)
         buf_add_z(out, "null");
 }
 
-char *tw_json(const char *format, ...)
+/* The shortest that reads back as the same; JSON has no word for what is no number. */
+static void add_double(struct buf *out, double value)
+{
+    char text[32];
+    if (!isfinite(value)) {
+        buf_add_z(out, "null");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    for (char *p = text; *p; p++) /* a locale's comma */
+        if (*p == ',')
+            *p = '.';
+    buf_add_z(out, text);
+}
+
+/* One value; how much of the format it took, 0 for what is not known. */
+static size_t add_value(struct buf *out, const char *format, va_list *ap)
+{
+    switch (*format) {
+    case 's':
+        add_text(out, va_arg(*ap, const char *));
+        return 1;
+    case 'j': {
+        const char *raw = va_arg(*ap, const char *);
+        buf_add_z(out, raw ? raw : "null");
+        return 1;
+    }
+    case 'd':
+        buf_add_i64(out, va_arg(*ap, int));
+        return 1;
+    case 'f':
+        add_double(out, va_arg(*ap, double));
+        return 1;
+    case 'b':
+        buf_add_z(out, va_arg(*ap, int) ? "true" : "false");
+        return 1;
+    case '%':
+        buf_add_c(out, '%');
+        return 1;
+    case 'l':
+        if (strncmp(format, "lld", 3) != 0)
+            return 0;
+        buf_add_i64(out, va_arg(*ap, long long));
+        return 3;
+    }
+    return 0;
+}
+
+static char *write_json(const char *format, va_list *ap)
 {
     struct buf out = {0};
-    va_list ap;
-    va_start(ap, format);
     for (const char *p = format; *p; p++) {
         if (*p != '%') {
             buf_add_c(&out, *p);
             continue;
         }
-        p++;
-        if (*p == 's') {
-            add_text(&out, va_arg(ap, const char *));
-        } else if (*p == 'j') {
-            const char *raw = va_arg(ap, const char *);
-            buf_add_z(&out, raw ? raw : "null");
-        } else if (*p == 'd') {
-            buf_add_i64(&out, va_arg(ap, int));
-        } else if (*p == 'b') {
-            buf_add_z(&out, va_arg(ap, int) ? "true" : "false");
-        } else if (strncmp(p, "lld", 3) == 0) {
-            buf_add_i64(&out, va_arg(ap, long long));
-            p += 2;
-        } else if (*p == '%') {
-            buf_add_c(&out, '%');
-        } else {
-            break; /* nothing that is known; the text ends here rather than guess */
-        }
+        size_t taken = add_value(&out, p + 1, ap);
+        if (!taken)
+            break; /* the text ends here rather than guess */
+        p += taken;
     }
-    va_end(ap);
     return embed_give(&out);
+}
+
+char *tw_json(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *text = write_json(format, &ap);
+    va_end(ap);
+    return text;
+}
+
+int tw_socket_emitf(tw_socket *socket, const char *event, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *args = write_json(format, &ap);
+    va_end(ap);
+    int err = tw_socket_emit(socket, event, args);
+    tw_free(args);
+    return err;
+}
+
+int tw_socket_tof(tw_socket *socket, const char *room, const char *event, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *args = write_json(format, &ap);
+    va_end(ap);
+    int err = tw_socket_to(socket, room, event, args);
+    tw_free(args);
+    return err;
+}
+
+int tw_io_tof(tw_io *io, const char *room, const char *event, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *args = write_json(format, &ap);
+    va_end(ap);
+    int err = room ? tw_io_to(io, room, event, args) : tw_io_emit(io, event, args);
+    tw_free(args);
+    return err;
+}
+
+void tw_ack_sendf(tw_ack *ack, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *args = write_json(format, &ap);
+    va_end(ap);
+    tw_ack_send(ack, args);
+    tw_free(args);
 }
 
 char *tw_json_get(const char *json, const char *path)

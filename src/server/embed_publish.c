@@ -2,7 +2,6 @@
 /* tw_publish: from any thread to the hub. The message is made here, carried to loop 0 by mail and
  * published there, so that messages of one thread keep their order. */
 #include "base/mem.h"
-#include "loop/mailbox.h"
 #include "server/server_priv.h"
 #include "tidewire.h"
 #include "wire/jsonscan.h"
@@ -31,8 +30,6 @@ static void carry(struct loop *l, struct mail *mail)
 
 static int check(const tw_server *s, const tw_message *m, const struct msg_fields *f)
 {
-    if (!s->loops)
-        return E_UNAVAILABLE;
     if (m->size < sizeof(*m) || !native_name_valid(f->channel, NATIVE_CHANNEL_MAX) ||
         (f->event.n && !native_name_valid(f->event, NATIVE_EVENT_MAX)) ||
         (f->id.n && !native_name_valid(f->id, NATIVE_ID_MAX)))
@@ -61,6 +58,9 @@ int tw_publish(tw_server *s, const tw_message *m)
     e->mail.deliver = carry;
     e->done = m->done;
     e->arg = m->arg;
-    loop_post(loops_at(s->loops, 0), &e->mail);
-    return 0;
+    if (door_post(s->door, 0, &e->mail))
+        return 0;
+    msg_unref(&msg);
+    mem_free(e);
+    return E_UNAVAILABLE;
 }

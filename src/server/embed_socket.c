@@ -72,6 +72,11 @@ const char *tw_socket_handshake(tw_socket *socket, const char *name)
     return value.p ? say(socket, value) : NULL;
 }
 
+bool tw_socket_is_connected(tw_socket *socket)
+{
+    return socketio_is_connected(embed_socket(socket));
+}
+
 bool tw_socket_is_recovered(tw_socket *socket)
 {
     return socketio_is_recovered(embed_socket(socket));
@@ -152,6 +157,8 @@ uint64_t tw_socket_after(tw_socket *socket, uint64_t ms, void (*fn)(tw_socket *s
                          void *arg)
 {
     struct socketio_socket *s = embed_socket(socket);
+    if (!socketio_is_connected(s)) /* it may leave this loop without a word */
+        return 0;
     struct embed_data *d = data_of(s);
     struct embed_timer *t = mem_new(sizeof(*t));
     t->socket = s;
@@ -259,22 +266,22 @@ int tw_socket_emit(tw_socket *socket, const char *event, const char *args)
 }
 
 struct asking {
-    void (*done)(int error, const char *args, void *arg);
+    void (*done)(tw_socket *socket, int error, const tw_io_event *answer, void *arg);
     void *arg;
 };
 
-static void on_asked(void *arg, int err, struct str args, struct str attachments)
+static void on_asked(void *arg, struct socketio_socket *s, int err,
+                     const struct socketio_event *answer)
 {
     struct asking *a = arg;
-    char *text = err ? NULL : str_dup(args);
-    (void)attachments;
-    a->done(err, text, a->arg);
-    mem_free(text);
+    struct tw_io_event e = {socketio_loop(s), answer};
+    a->done((tw_socket *)s, err, answer ? &e : NULL, a->arg);
     mem_free(a);
 }
 
 int tw_socket_ask(tw_socket *socket, const tw_io_message *message, uint64_t timeout_ms,
-                  void (*done)(int error, const char *args, void *arg), void *arg)
+                  void (*done)(tw_socket *socket, int error, const tw_io_event *answer, void *arg),
+                  void *arg)
 {
     struct socketio_socket *s = embed_socket(socket);
     struct socketio_content what;
@@ -369,9 +376,8 @@ static void on_io_mail(struct loop *l, struct mail *mail)
 
 int tw_io_broadcast(tw_io *io, const tw_io_target *target, const tw_io_message *message)
 {
-    struct loops *ls = io->server->loops;
-    if (!ls || strchr(io->name, '*'))
-        return E_UNAVAILABLE;
+    if (strchr(io->name, '*'))
+        return E_BAD_REQUEST;
     struct io_mail *im = mem_new(sizeof(*im));
     im->mail.deliver = on_io_mail;
     int err = content_of(&im->arena, message, &im->b.what);
@@ -388,8 +394,10 @@ int tw_io_broadcast(tw_io *io, const tw_io_target *target, const tw_io_message *
     im->b.rooms = buf_str(&im->rooms);
     im->b.except = buf_str(&im->except);
     im->b.is_volatile = message->is_volatile;
-    loop_post(loops_at(ls, 0), &im->mail);
-    return 0;
+    if (door_post(io->server->door, 0, &im->mail))
+        return 0;
+    free_io_mail(im);
+    return E_UNAVAILABLE;
 }
 
 int tw_io_emit(tw_io *io, const char *event, const char *args)
@@ -406,40 +414,163 @@ int tw_io_to(tw_io *io, const char *room, const char *event, const char *args)
     return tw_io_broadcast(io, &t, &m);
 }
 
-/* Goes from loop to loop until the socket is found. */
+/* ---- visits ------------------------------------------------------------------------------- */
+
 struct visit {
-    struct mail mail;
+    struct socketio_errand errand; /* first */
+    const struct tw_io *io;
     void (*fn)(tw_socket *socket, void *arg);
     void *arg;
-    char sid[21];
 };
 
-static void on_visit(struct loop *l, struct mail *mail)
+static bool is_of(const struct tw_io *io, const struct socketio_socket *s)
 {
-    struct visit *v = (struct visit *)(void *)mail;
-    struct loops *ls = loop_siblings(l);
-    struct socketio_socket *s = socketio_find(l, str_from(v->sid));
-    unsigned next = loop_index(l) + 1;
-    if (!s && next < loops_count(ls)) {
-        loop_post(loops_at(ls, next), &v->mail);
-        return;
-    }
-    v->fn((tw_socket *)s, v->arg);
+    return embed_io_find(io->server, socketio_nsp(s)) == io;
+}
+
+static void on_visit(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
+                     bool is_last)
+{
+    struct visit *v = (struct visit *)(void *)e;
+    (void)l, (void)is_last;
+    v->fn(s && is_of(v->io, s) ? (tw_socket *)s : NULL, v->arg);
     mem_free(v);
 }
 
 int tw_io_visit(tw_io *io, const char *socket_id, void (*fn)(tw_socket *socket, void *arg),
                 void *arg)
 {
-    if (!io->server->loops)
-        return E_UNAVAILABLE;
     if (!socket_id || strlen(socket_id) != 20)
         return E_BAD_REQUEST;
     struct visit *v = mem_new(sizeof(*v));
-    v->mail.deliver = on_visit;
+    v->errand.fn = on_visit;
+    v->io = io;
     v->fn = fn;
     v->arg = arg;
-    memcpy(v->sid, socket_id, 20);
-    loop_post(loops_at(io->server->loops, 0), &v->mail);
-    return 0;
+    if (door_post(io->server->door, 0, socketio_errand(&v->errand, str_from(socket_id))))
+        return 0;
+    mem_free(v);
+    return E_UNAVAILABLE;
+}
+
+/* All of a target, loop after loop. */
+struct tour {
+    struct socketio_errand errand; /* first */
+    const struct tw_io *io;
+    struct buf rooms, except;
+    void (*fn)(tw_socket *socket, void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    /* of tw_io_join, _leave, _disconnect */
+    void (*deed)(const struct tour *t, tw_socket *socket);
+    bool close;
+    char *room;
+};
+
+static void free_tour(struct tour *t)
+{
+    buf_free(&t->rooms);
+    buf_free(&t->except);
+    mem_free(t->room);
+    mem_free(t);
+}
+
+static bool is_in_one(const struct socketio_socket *s, struct str names)
+{
+    while (names.n)
+        if (socketio_is_in_room(s, str_cut(&names, '\n')))
+            return true;
+    return false;
+}
+
+static void on_each(void *arg, struct socketio_socket *s)
+{
+    const struct tour *t = arg;
+    struct str rooms = buf_str(&t->rooms);
+    if (!is_of(t->io, s) || (rooms.n && !is_in_one(s, rooms)) || is_in_one(s, buf_str(&t->except)))
+        return;
+    if (t->deed)
+        t->deed(t, (tw_socket *)s);
+    else
+        t->fn((tw_socket *)s, t->arg);
+}
+
+static void on_tour(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
+                    bool is_last)
+{
+    struct tour *t = (struct tour *)(void *)e;
+    (void)s;
+    socketio_each(l, on_each, t);
+    if (!is_last)
+        return;
+    if (t->done)
+        t->done(t->arg);
+    free_tour(t);
+}
+
+/* Takes the tour. */
+static int begin_tour(tw_io *io, const tw_io_target *target, struct tour *t)
+{
+    int err = fill_target(target, &t->rooms, &t->except);
+    t->errand.fn = on_tour;
+    t->io = io;
+    if (!err && !door_post(io->server->door, 0, socketio_errand(&t->errand, STR_NONE)))
+        err = E_UNAVAILABLE;
+    if (err)
+        free_tour(t);
+    return err;
+}
+
+int tw_io_each(tw_io *io, const tw_io_target *target, void (*fn)(tw_socket *socket, void *arg),
+               void (*done)(void *arg), void *arg)
+{
+    struct tour *t = mem_new(sizeof(*t));
+    t->fn = fn;
+    t->done = done;
+    t->arg = arg;
+    return begin_tour(io, target, t);
+}
+
+static void do_join(const struct tour *t, tw_socket *socket)
+{
+    (void)tw_socket_join(socket, t->room);
+}
+
+static void do_leave(const struct tour *t, tw_socket *socket)
+{
+    tw_socket_leave(socket, t->room);
+}
+
+static void do_disconnect(const struct tour *t, tw_socket *socket)
+{
+    tw_socket_disconnect(socket, t->close);
+}
+
+static int tour_of_room(tw_io *io, const tw_io_target *target, const char *room,
+                        void (*deed)(const struct tour *t, tw_socket *socket))
+{
+    if (!room || !*room)
+        return E_BAD_REQUEST;
+    struct tour *t = mem_new(sizeof(*t));
+    t->deed = deed;
+    t->room = str_dup(str_from(room));
+    return begin_tour(io, target, t);
+}
+
+int tw_io_join(tw_io *io, const tw_io_target *target, const char *room)
+{
+    return tour_of_room(io, target, room, do_join);
+}
+
+int tw_io_leave(tw_io *io, const tw_io_target *target, const char *room)
+{
+    return tour_of_room(io, target, room, do_leave);
+}
+
+int tw_io_disconnect(tw_io *io, const tw_io_target *target, bool close)
+{
+    struct tour *t = mem_new(sizeof(*t));
+    t->deed = do_disconnect;
+    t->close = close;
+    return begin_tour(io, target, t);
 }

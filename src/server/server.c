@@ -63,6 +63,7 @@ tw_server *tw_server_new(tw_config *c)
         mem_free(s);
         return NULL;
     }
+    s->door = door_new();
     s->live = config_ref(s->boot);
     s->source = embed_config_again(c);
     return s;
@@ -189,6 +190,7 @@ static void drop_rooms(struct tw_server *s)
 {
     if (!s->loops)
         return;
+    door_shut(s->door);
     listeners_close(s);
     worker_lane_close(&s->lane);
     db_stop(s->db); /* its answers find everything as it was, */
@@ -224,6 +226,7 @@ void tw_server_free(tw_server *s)
     CHECK(s->state == SERVER_NEW || s->state == SERVER_STOPPED);
     drop_rooms(s);
     embed_io_free(s);
+    door_free(&s->door);
     keyring_unref(s->keys);
     rules_unref(s->rules);
     config_unref(&s->boot);
@@ -285,6 +288,7 @@ static int server_open(struct tw_server *s)
         return err;
     }
     s->state = SERVER_SERVING;
+    door_open(s->door, s->loops);
     server_each_loop(s, become_ready);
     return 0;
 }
@@ -345,11 +349,12 @@ static void stop_deliver(struct loop *l, struct mail *mail)
 
 void tw_server_stop(tw_server *s, uint64_t drain_ms)
 {
-    if (!s->loops)
-        return;
     struct stop_errand *e = mem_new(sizeof(*e));
     *e = (struct stop_errand){.mail.deliver = stop_deliver, .server = s, .drain_ms = drain_ms};
-    loop_post(loops_at(s->loops, 0), &e->mail);
+    if (!door_post(s->door, 0, &e->mail)) {
+        mem_free(e);
+        return;
+    }
     if (!s->started)
         return;
     loops_join(s->loops);
@@ -365,8 +370,10 @@ static void do_reload(struct loop *l, struct tw_server *s)
 
 void tw_server_reload(tw_server *s)
 {
-    if (s->loops)
-        send_errand(s, loops_at(s->loops, 0), do_reload);
+    struct errand *e = mem_new(sizeof(*e));
+    *e = (struct errand){.mail.deliver = errand_deliver, .server = s, .fn = do_reload};
+    if (!door_post(s->door, 0, &e->mail))
+        mem_free(e);
 }
 
 /* ---- asking ------------------------------------------------------------------------------ */

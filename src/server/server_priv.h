@@ -8,13 +8,15 @@
 #ifndef SERVER_SERVER_PRIV_H
 #define SERVER_SERVER_PRIV_H
 
-#include "loop/loop.h"
+#include "loop/door.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
 #include "server/assemble.h"
 #include "server/embed_priv.h"
 
 enum server_state { SERVER_NEW, SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+
+struct tw_request; /* tidewire.h */
 
 /* What one loop knows of it; in LOOP_SLOT_SERVER. */
 struct server_loop {
@@ -32,6 +34,7 @@ struct tw_server {
     struct keyring *keys;
     struct rules *rules;
 
+    struct door *door; /* for the program's threads; shut while it does not run */
     struct loops *loops;
     struct db *db;             /* NULL = none is configured */
     struct server_loop *homes; /* one per loop */
@@ -49,6 +52,8 @@ struct tw_server {
     struct socketio_config socketio;
     struct socketio_namespace *namespaces;
     struct socketio_rules *events;
+    const char *(*allow)(const struct tw_request *request, void *arg); /* embed_io.c */
+    void *allow_arg;
     struct tw_io *ios; /* of the embedding program (embed_io.c) */
     struct socketio_handlers handlers;
 

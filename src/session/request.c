@@ -468,7 +468,7 @@ void session_request(struct session *s, const struct request *given)
     const char *detail = NULL;
     if (s->state != SESSION_OPEN)
         return;
-    if (!r.trusted)
+    if (!r.trusted && !r.is_charged)
         session_charge(s);
     r.channel = fill_channel(s, given);
     if ((r.type == REQUEST_TRACK || r.type == REQUEST_UNTRACK) && !r.key.n)

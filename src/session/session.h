@@ -97,6 +97,7 @@ struct request {
     bool wants_echo;          /* whatever the channel's setting says */
     size_t payload_bytes_max; /* the dialect's own in place of the general one; 0 = none */
     bool trusted;             /* the server's own program asks: rules and rate do not apply */
+    bool is_charged;          /* what the client said was charged already (session_charge) */
     /* track, untrack: key empty = the identity's sub, else the session's name */
     struct str key, meta;
     /* history */

@@ -242,6 +242,18 @@ static void on_known(struct http_request *req, struct engineio *e, const struct 
         refuse(req, ENGINEIO_BAD_METHOD, false, NULL);
 }
 
+static void open_new(struct http_request *req, const struct engineio_query *q, bool is_upgrade)
+{
+    const struct transport_socketio *config = config_of(req);
+    struct str why = config->allow ? config->allow(config->allow_arg, req) : STR_NONE;
+    if (why.p)
+        refuse(req, ENGINEIO_FORBIDDEN, is_upgrade, why.n ? why.p : NULL);
+    else if (is_upgrade)
+        accept_ws(req, q, NULL);
+    else
+        open_polling(req, q);
+}
+
 void socketio_on_request(struct http_request *req)
 {
     const struct transport_socketio *config = config_of(req);
@@ -265,10 +277,8 @@ void socketio_on_request(struct http_request *req)
         refuse(req, ENGINEIO_FORBIDDEN, is_upgrade, "Origin not allowed");
     else if (e)
         on_known(req, e, &q, is_upgrade);
-    else if (is_upgrade)
-        accept_ws(req, &q, NULL);
     else
-        open_polling(req, &q);
+        open_new(req, &q, is_upgrade);
 }
 
 void socketio_routes(struct http_server *hs, const struct transport_socketio *config)

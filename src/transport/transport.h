@@ -19,6 +19,9 @@ struct transport_socketio {
     bool compresses; /* answers of polls */
     bool keeps_handshake;
     struct str cookie; /* name of one that holds the sid; empty = none */
+    /* Asked for each handshake: the words of a refusal (code 4), or none. NULL: all may. */
+    struct str (*allow)(void *arg, struct http_request *req);
+    void *allow_arg;
     struct engineio_config engineio;
 };
 

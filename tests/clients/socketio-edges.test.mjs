@@ -8,7 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { BIN, serve, serveAll, until, within } from './lib/server.mjs';
+import { BIN, serve, serveAll, sleep, until, within } from './lib/server.mjs';
 import { Queue } from './lib/wait.mjs';
 
 const RS = '\x1e';
@@ -45,7 +45,7 @@ class Poller {
     const { body } = await ask('EIO=4&transport=polling', { s });
     const p = new Poller();
     p.s = s;
-    p.sid = JSON.parse(body.slice(1)).sid;
+    p.sid = JSON.parse(body.split(RS)[0].slice(1)).sid;
     p.q = `EIO=4&transport=polling&sid=${p.sid}`;
     if (join) {
       assert.equal((await p.post('40')).body, 'ok');
@@ -73,10 +73,11 @@ class Poller {
 }
 
 class Ws {
-  static async open(query = 'EIO=4&transport=websocket', { s = server, headers, protocols } = {}) {
+  static async open(query = 'EIO=4&transport=websocket', { s = server, headers, protocols, base = '/socket.io/' } = {}) {
     const w = new Ws();
+    w.s = s;
     w.queue = new Queue();
-    w.ws = new WebSocket(`ws://127.0.0.1:${s.port}/socket.io/?${query}`, protocols, { headers });
+    w.ws = new WebSocket(`ws://127.0.0.1:${s.port}${base}?${query}`, protocols, { headers });
     w.closed = new Promise((resolve) => { w.ws.on('close', (code) => { resolve(code); w.queue.finish(new Error(`closed ${code}`)); }); });
     w.ws.on('message', (data, binary) => w.queue.push(binary ? data : data.toString()));
     w.ws.on('error', () => {});
@@ -112,6 +113,13 @@ class Ws {
     this.send('429999["who"]');
     const answer = await this.queue.find((m) => typeof m === 'string' && m.startsWith('439999'));
     return answer.includes('"id"');
+  }
+
+  // The code with which the server closes it.
+  async gone() {
+    return within(this.closed, 'the close').catch((error) => {
+      throw new Error(`${error.message}\nheard: ${this.queue.takeAll().join(' ')}\n${this.s.log().slice(-4000)}`);
+    });
   }
 
   close() {
@@ -153,8 +161,22 @@ describe('HTTP', () => {
       assert.match(a.headers['content-type'], /^application\/json/);
     });
 
+  test('a path without its slash is the same (differs); a foreign one is not ours', async () => {
+    assert.equal((await ask('EIO=4&transport=polling', { base: '/socket.io' })).status, 200);
+    const w = await Ws.open(undefined, { base: '/socket.io' });
+    assert.match(await w.next(), /^0\{/);
+    w.close();
+    await assert.rejects(Ws.open(undefined, { base: '/socket.iox/' }), (e) => e.status === 404);
+  });
+
+  test('a sid that nobody has: also for a post', async () => {
+    const a = await ask('EIO=4&transport=polling&sid=nope', { method: 'POST', body: '40' });
+    assert.deepEqual([a.status, JSON.parse(a.body).code], [400, 1]);
+  });
+
   test('methods without a sid: code 2; with one the connection lives', async () => {
-    for (const method of ['POST', 'PUT', 'DELETE']) {
+    assert.equal((await ask('EIO=4&transport=polling', { method: 'HEAD' })).status, 400);
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const a = await ask('EIO=4&transport=polling', { method });
       assert.deepEqual([a.status, JSON.parse(a.body).code], [400, 2], method);
     }
@@ -256,6 +278,40 @@ describe('HTTP', () => {
     assert.equal(await p.get(), `6${RS}1`);
   });
 
+  test('a second post while the first is incomplete: both are read (differs)', async () => {
+    const p = await Poller.open();
+    const x = net.connect(server.port, '127.0.0.1');
+    const answered = new Promise((resolve) => { x.once('data', (d) => resolve(d.toString())); });
+    x.write(`POST /socket.io/?${p.q} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n421`);
+    assert.equal((await p.post('422["who"]')).body, 'ok');
+    assert.match(await p.get(), /^432\[/);
+    x.write('["who"]'.slice(0, 6));
+    assert.match(await within(answered, 'the answer'), /200 OK/);
+    x.destroy();
+    assert.equal(await p.get(), `6${RS}1`); // 421["who" is no packet
+  });
+
+  test('HTTP/1.0, and an Origin that is no text', async () => {
+    for (const [version, more, status] of [['1.0', '', 200], ['1.1', 'Origin: http://a\x01b\r\n', 400]]) {
+      const x = net.connect(server.port, '127.0.0.1');
+      let text = '';
+      x.on('data', (d) => { text += d; });
+      const ended = new Promise((resolve) => { x.once('close', resolve); });
+      x.write(`GET /socket.io/?EIO=4&transport=polling HTTP/${version}\r\nHost: x\r\n${more}\r\n`);
+      await within(ended, `the end of HTTP/${version}`);
+      assert.match(text, new RegExp(`^HTTP/1.1 ${status} `));
+    }
+  });
+
+  test('a program refuses handshakes, in its words or in ours', async () => {
+    for (const [wish, words] of [['words', 'custom reason'], ['plain', 'Forbidden']]) {
+      const headers = { 'x-refuse': wish };
+      const a = await ask('EIO=4&transport=polling', { headers });
+      assert.deepEqual([a.status, JSON.parse(a.body)], [403, { code: 4, message: words }]);
+      await assert.rejects(Ws.open(undefined, { headers }), (e) => e.status === 400 && e.body === words);
+    }
+  });
+
   test('JSONP still stands in EIO 4', async () => {
     const a = await ask('EIO=4&transport=polling&j=0');
     assert.match(a.body, /^___eio\[0\]\("0\{\\"sid\\":/);
@@ -325,6 +381,21 @@ describe('WebSocket', () => {
       await assert.rejects(Ws.open(query), (e) => e.status === 400 && e.body === text && /text\/html/.test(e.headers['content-type']));
     });
 
+  for (const [what, lines, words] of [
+    ['another version', 'Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version'],
+    ['a bad key', 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x', 'Sec-WebSocket-Key']])
+    test(`${what}: 400 that says so`, async () => {
+      const x = net.connect(server.port, '127.0.0.1');
+      let text = '';
+      x.on('data', (d) => { text += d; });
+      x.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n'
+        + `Connection: Upgrade\r\n${lines}\r\n\r\n`);
+      await until(() => text.includes(words) && /\r\n\r\n./.test(text), `the answer: ${text}`);
+      assert.match(text, /^HTTP\/1.1 400 /);
+      x.destroy();
+    });
+
+  let bystander;
   const closes = [
     ['CONNECT twice', '40'],
     ['for a namespace that is not connected', '42/custom,["x"]'],
@@ -335,7 +406,8 @@ describe('WebSocket', () => {
     ['auth that is broken', '40/custom,{bad'],
     ['DISCONNECT with a payload', '41["x"]'],
     ['CONNECT_ERROR', '44{"message":"x"}'],
-    ['a reserved name', '42["disconnect"]'],
+    ...['connect', 'disconnect', 'connect_error', 'disconnecting', 'newListener', 'removeListener']
+      .map((name) => [`the reserved name ${name}`, `42["${name}"]`]),
     ['no name', '42[]'],
     ['no array', '42{}'],
     ['null for a name', '42[null]'],
@@ -365,21 +437,38 @@ describe('WebSocket', () => {
     test(`${what}: closed, without a code`, async () => {
       const w = await Ws.joined();
       w.send(packet);
-      assert.equal(await within(w.closed, 'the close'), 1005);
+      assert.equal(await w.gone(), 1005);
+      bystander ??= await Ws.joined();
+      assert.ok(await bystander.isAlive(), 'it is closed alone');
     });
+  after(() => bystander?.close());
+
+  for (const packet of ['40random', '40[1]', '40"x"', '40null', '40{bad', '42["x"]', '41'])
+    test(`${packet} for a first packet: closed`, async () => {
+      const w = await Ws.open();
+      await w.next();
+      w.send(packet);
+      assert.equal(await w.gone(), 1005);
+    });
+
+  test('left, and back again: a new id', async () => {
+    const w = await Ws.open();
+    await w.next();
+    const ids = [];
+    for (let i = 0; i < 2; i++) {
+      w.send('40');
+      ids.push(JSON.parse((await w.next()).slice(2)).sid);
+      await w.next();
+      w.send('41');
+    }
+    assert.notEqual(ids[0], ids[1]);
+    w.close();
+  });
 
   test('1 closes at once', async () => {
     const w = await Ws.joined();
     w.send('1');
-    assert.equal(await within(w.closed, 'the close'), 1005);
-  });
-
-  test('before CONNECT nothing else may come', async () => {
-    for (const packet of ['42["x"]', '41']) {
-      const w = await Ws.open();
-      w.send(packet);
-      assert.equal(await within(w.closed, 'the close'), 1005);
-    }
+    assert.equal(await w.gone(), 1005);
   });
 
   test('what is tolerated', async () => {
@@ -408,16 +497,35 @@ describe('WebSocket', () => {
     await w.next();
     w.send('451-["message",1]', Buffer.from([9]));
     assert.equal(await w.next(), '42["message-back",1,"~4"]');
+    const twice = '{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}';
+    w.send(`451-["message",${twice}]`, Buffer.from([8]));
+    assert.equal(await w.next(), `452-["message-back",${twice.replace(/0\}$/, '1}')},"~5"]`);
+    assert.deepEqual([await w.next(), await w.next()], [Buffer.from([8]), Buffer.from([8])]);
+    w.send('4510-["message",1,1,1]', ...Array(10).fill(Buffer.from([1])));
+    assert.equal(await w.next(), '42["message-back",1,1,1,"~6"]');
     w.send('451-["message",{"_placeholder":true,"num":0}]', Buffer.from([1]), Buffer.from([2]));
     assert.match(await w.next(), /^451-/);
     await w.next();
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
+  });
+
+  test('a client answers with bytes', async () => {
+    const w = await Ws.joined();
+    w.send('42["ask"]');
+    assert.match(await w.next(), /^420\["question",1,"2"\]$/);
+    w.send('461-0["x",{"_placeholder":true,"num":0}]', Buffer.from([1]));
+    assert.equal(await w.next(), '42["answered","ok",["x",{"_placeholder":true,"num":0}],0,"~2"]');
+    w.send('42["ask"]');
+    assert.match(await w.next(), /^421\["question"/);
+    w.send('461-1[{"_placeholder":true,"num":0}]', Buffer.from([1, 2, 3]));
+    assert.equal(await w.next(), '42["answered","ok",[{"_placeholder":true,"num":0}],3,"~3"]');
+    w.close();
   });
 
   test('text while attachments are pending: closed', async () => {
     const w = await Ws.joined();
     w.send('451-["message",{"_placeholder":true,"num":0}]', '42["who"]');
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
   });
 
   test('b64: bytes as text', async () => {
@@ -435,7 +543,7 @@ describe('WebSocket', () => {
   test('a message over the limit: 1009', async () => {
     const w = await Ws.joined();
     w.send(`4${'x'.repeat(20000)}`);
-    assert.equal(await within(w.closed, 'the close'), 1009);
+    assert.equal(await w.gone(), 1009);
   });
 
   test('namespaces: unknown ones are named in the refusal and harm nothing', async () => {
@@ -462,7 +570,22 @@ describe('WebSocket', () => {
   test('a second CONNECT, also while a middleware thinks about the first, breaks the rules (differs)', async () => {
     const w = await Ws.joined();
     w.send('40/slow,', '40/slow,');
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
+  });
+
+  test('an event to a namespace that is not decided yet breaks the rules', async () => {
+    const w = await Ws.joined();
+    w.send('40/slow,', '42/slow,["who"]');
+    assert.equal(await w.gone(), 1005);
+  });
+
+  test('so many namespaces on a connection, and no more', async () => {
+    const w = await Ws.joined();
+    for (let i = 0; i < 64; i++) w.send(`40/dyn-${i},`);
+    const refused = await w.queue.find((m) => m.startsWith('44'));
+    assert.equal(refused, '44/dyn-63,{"message":"Too many"}');
+    assert.ok(await w.isAlive());
+    w.close();
   });
 
   test('disconnect(true) with two namespaces: 41 for each, then the close', async () => {
@@ -472,7 +595,7 @@ describe('WebSocket', () => {
     await w.next();
     w.send('42["bye",true]');
     assert.deepEqual([await w.next(), await w.next()], ['41', '41/custom,']);
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
   });
 });
 
@@ -490,7 +613,7 @@ describe('upgrade', () => {
     assert.match(await w.next(), /^431\[/);
     assert.equal(JSON.parse((await p.ask()).body).code, 3);
     const second = await probe(p);
-    assert.equal(await within(second.closed, 'the close'), 1005);
+    assert.equal(await second.gone(), 1005);
     assert.ok(await w.isAlive());
     w.close();
   });
@@ -540,7 +663,7 @@ describe('upgrade', () => {
     for (const word of ['4hello', '2', null]) {
       const w = await probe(p);
       if (word) w.send(word);
-      assert.equal(await within(w.closed, 'the close'), 1005, word);
+      assert.equal(await w.gone(), 1005, word);
     }
     const lost = await probe(p);
     lost.send('2probe');
@@ -559,7 +682,7 @@ describe('upgrade', () => {
     const p = await Poller.open();
     const w = await probe(p);
     const second = await probe(p);
-    assert.equal(await within(second.closed, 'the close'), 1005);
+    assert.equal(await second.gone(), 1005);
     w.send('2probe', '5');
     await w.next();
     assert.ok(await w.isAlive());
@@ -572,7 +695,7 @@ describe('upgrade', () => {
     const w = await probe(p);
     await p.post('1');
     assert.equal(await parked, '6');
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
   });
 });
 
@@ -581,20 +704,46 @@ describe('time', () => {
 
   test('pings, the pong that does not come, one extension, an unsolicited pong', async (t) => {
     const s = await serve(t, { bin: echo, config: quick });
-    const w = await Ws.joined({ s });
     let began = performance.now();
+    const w = await Ws.joined({ s });
     assert.equal(await w.next(), '2');
     const ping = performance.now() - began;
-    assert.ok(ping >= 270, `ping after ${ping} ms`);
-    await within(w.closed, 'the close');
-    assert.ok(performance.now() - began - ping >= 190);
+    assert.ok(ping >= 299, `ping after ${ping} ms`);
+    await w.gone();
+    assert.ok(performance.now() - began >= 498);
 
-    const x = await Ws.joined({ s });
     began = performance.now();
+    const x = await Ws.joined({ s });
     await x.next();
     x.send('42["nobody-listens"]', '42["nobody-listens"]');
-    await within(x.closed, 'the close');
+    await x.gone();
     assert.ok(performance.now() - began >= 490, 'extended once');
+  });
+
+  test('a pong that nobody asked for puts the ping off', async (t) => {
+    const s = await serve(t, { bin: echo, config: quick });
+    const w = await Ws.joined({ s });
+    for (let i = 0; i < 20; i++) {
+      w.send('3');
+      await sleep(40);
+    }
+    const pings = w.queue.takeAll().length; // without: two, and the end
+    assert.ok(pings <= 1, `${pings} pings`);
+    assert.equal(await w.next(), '2');
+    w.close();
+  });
+
+  test('no CONNECT that succeeds in time: the poll gets 1, a refused one does not help', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { connect_timeout_ms: '1s' } } });
+    const p = await Poller.open(s, false);
+    const parked = p.get();
+    await p.post('40/nowhere,');
+    assert.match(await parked, /^44\/nowhere/);
+    assert.equal(await p.get(), '1');
+    assert.ok(await p.isGone());
+    const q = await Poller.open(s, false);
+    await sleep(1300); // nobody polls meanwhile
+    assert.equal(await q.get(), `6${RS}1`);
   });
 
   test('a ping that nobody answers ends a poll with 1; without CONNECT it ends, too', async (t) => {
@@ -606,8 +755,113 @@ describe('time', () => {
     const w = await Ws.open(undefined, { s });
     await w.next();
     const pongs = (async () => { for (;;) if ((await w.next()) === '2') w.send('3'); })().catch(() => {});
-    assert.equal(await within(w.closed, 'the close'), 1005);
+    assert.equal(await w.gone(), 1005);
     await pongs;
+  });
+});
+
+describe('settings', () => {
+  test('only websocket, compressed', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { transports: ['websocket'], per_message_deflate: true } } });
+    assert.equal(JSON.parse((await ask('EIO=4&transport=polling', { s })).body).code, 0);
+    const w = await Ws.open(undefined, { s });
+    assert.match(w.ws.extensions, /^permessage-deflate/);
+    await w.next();
+    w.send('40');
+    await w.next();
+    await w.next();
+    const long = 'abc'.repeat(2000);
+    w.send(`421["message-with-ack","${long}"]`);
+    assert.equal(await w.next(), `431["${long}"]`);
+    w.close();
+  });
+
+  test('no upgrades, no compression, a packet for the beginning, any origin, no cookie', async (t) => {
+    const s = await serve(t, {
+      bin: echo,
+      config: {
+        socketio: { allow_upgrades: false, http_compression: false, initial_packet: 'hello' },
+        http: { origins: ['*'] },
+      },
+    });
+    const a = await ask('EIO=4&transport=polling', { s, headers: { origin: 'https://any.example' } });
+    const [open, hello] = a.body.split(RS);
+    assert.deepEqual(JSON.parse(open.slice(1)).upgrades, []);
+    assert.equal(hello, '4hello');
+    assert.equal(a.headers['access-control-allow-origin'], '*');
+    assert.equal(a.headers['set-cookie'], undefined);
+    const p = await Poller.open(s);
+    await p.post(`421["message-with-ack","${'y'.repeat(3000)}"]`);
+    const plain = await p.ask({ headers: { 'accept-encoding': 'gzip' } });
+    assert.match(plain.body, /yyy/);
+    assert.equal(plain.headers['content-encoding'], undefined);
+    const w = await Ws.open(`EIO=4&transport=websocket&sid=${p.sid}`, { s });
+    w.send('2probe'); // asked all the same, it is answered
+    assert.equal(await w.next(), '3probe');
+    w.close();
+  });
+
+  test('only polling: a WebSocket is refused', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { transports: ['polling'] } } });
+    await assert.rejects(Ws.open(undefined, { s }), (e) => e.status === 400 && e.body === 'Transport unknown');
+    const { body } = await ask('EIO=4&transport=polling', { s });
+    assert.deepEqual(JSON.parse(body.slice(1)).upgrades, []);
+  });
+
+  test('the server ends: a poll that waits gets 1, a WebSocket is closed', async (t) => {
+    const s = await serve(t, { bin: echo });
+    const p = await Poller.open(s);
+    const w = await Ws.joined({ s });
+    const parked = p.get();
+    await p.post('3');
+    const stopped = s.stop();
+    assert.equal(await parked, '1');
+    assert.equal(await w.gone(), 1005);
+    await stopped;
+  });
+});
+
+// What the program is told at the end of a socket, for each way to end.
+describe('reasons on the server', () => {
+  const ends = [
+    ['parse error', async (w) => w.send('8')],
+    ['transport error', async (w) => w.send('2')],
+    ['forced close', async (w) => w.send('42{}')],
+    ['forced server close', async (w) => w.send('40')],
+    ['transport close', async (w) => w.send('1')],
+    ['transport close', async (w) => w.close()],
+    ['client namespace disconnect', async (w) => w.send('41')],
+    ['server namespace disconnect', async (w) => w.send('42["bye",false]')],
+    ['transport error', async (w) => w.send(`4${'x'.repeat(20000)}`)],
+  ];
+  for (const [reason, end] of ends)
+    test(`${reason}: ${String(end).slice(14)}`, async () => {
+      const watcher = await Ws.joined();
+      watcher.send('421["join","watchers"]');
+      assert.equal(await watcher.next(), '431[true]');
+      const w = await Ws.open();
+      await w.next();
+      w.send('40');
+      const { sid } = JSON.parse((await w.next()).slice(2));
+      await w.next();
+      await end(w);
+      const told = await watcher.queue.find((m) => typeof m === 'string' && m.includes(`"left","${sid}"`), reason);
+      assert.equal(JSON.parse(told.slice(2))[2], reason);
+      w.close();
+      watcher.close();
+    });
+
+  test('ping timeout', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { ping_interval_ms: '300ms', ping_timeout_ms: '200ms' } } });
+    const watcher = await Ws.joined({ s });
+    watcher.send('421["join","watchers"]');
+    const pong = setInterval(() => watcher.send('3'), 40);
+    const w = await Ws.joined({ s });
+    await w.gone();
+    const told = await watcher.queue.find((m) => m.includes('"left"'));
+    assert.match(told, /"ping timeout"/);
+    clearInterval(pong);
+    watcher.close();
   });
 });
 
@@ -641,6 +895,35 @@ describe('recovery', () => {
     assert.match(await x.next(), /^42\["two",\{"b":2\},"[\w]+-\d+"\]$/);
     assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
     x.close();
+  });
+
+  test('events that want an answer, and volatile ones, have no place; events with bytes have', async () => {
+    const w = await Ws.joined();
+    w.send('42["burst"]');
+    assert.equal(await w.next(), '42["drop",1]');
+    w.send('42["ask"]');
+    assert.match(await w.queue.find((m) => m.startsWith('420')), /^420\["question",1,"2"\]$/);
+    w.close();
+  });
+
+  test('a client that left by itself, or came too late, begins anew', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { recovery_ms: '300ms' } } });
+    for (const goodbye of [true, false]) {
+      const w = await Ws.open(undefined, { s });
+      await w.next();
+      w.send('40');
+      const old = JSON.parse((await w.next()).slice(2));
+      await w.next();
+      if (goodbye) w.send('41');
+      else w.close();
+      if (!goodbye) await until(() => s.metric('tidewire_sessions').then((n) => n === 0), 'it is forgotten');
+      const x = await Ws.open(undefined, { s });
+      await x.next();
+      x.send(`40${JSON.stringify({ pid: old.pid, offset: '~1' })}`);
+      assert.notEqual(JSON.parse((await x.next()).slice(2)).sid, old.sid);
+      x.send('41');
+      x.close();
+    }
   });
 
   test('a half-open old connection is taken over; never two of one pid', async () => {
@@ -699,17 +982,90 @@ describe('recovery', () => {
   });
 });
 
-test('a hostile client harms only itself', async () => {
-  const good = await Ws.joined();
-  const p = await Poller.open();
-  await p.post(Array(9000).fill('6').join(RS));
-  const w = await Ws.joined();
-  w.send(`42["message",${'['.repeat(500)}${']'.repeat(500)}]`);
-  await within(w.closed, 'the close');
-  const x = net.connect(server.port, '127.0.0.1');
-  x.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n');
-  await within(new Promise((resolve) => { x.once('data', resolve); }), 'an answer');
-  x.destroy();
-  assert.ok(await good.isAlive());
-  good.close();
+describe('a hostile client harms only itself', () => {
+  test('noise', async () => {
+    const good = await Ws.joined();
+    const p = await Poller.open();
+    await p.post(Array(9000).fill('6').join(RS));
+    const w = await Ws.joined();
+    w.send(`42["message",${'['.repeat(500)}${']'.repeat(500)}]`);
+    await w.gone();
+    const x = net.connect(server.port, '127.0.0.1');
+    x.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n');
+    await within(new Promise((resolve) => { x.once('data', resolve); }), 'an answer');
+    x.destroy();
+    assert.ok(await good.isAlive());
+    good.close();
+  });
+
+  test('a flood of events to the program is read as fast as the limit allows', async (t) => {
+    const s = await serve(t, { bin: echo, config: { limits: { messages_per_second: 100, burst: 50 } } });
+    const w = await Ws.joined({ s });
+    const began = performance.now();
+    for (let i = 0; i < 150; i++) w.send(`42${i}["message-with-ack"]`);
+    await w.queue.find((m) => m.startsWith('43149'), 'the last answer');
+    assert.ok(performance.now() - began >= 900, `150 events in ${performance.now() - began} ms`);
+    w.close();
+  });
+
+  test('so is a flood of CONNECTs, each of which costs a look at a token', async () => {
+    const w = await Ws.joined();
+    const began = performance.now();
+    for (let i = 0; i < 110; i++) w.send('40/nowhere,');
+    for (let i = 0; i < 110; i++) assert.match(await w.next(), /^44/);
+    assert.ok(performance.now() - began >= 800, `110 CONNECTs in ${performance.now() - began} ms`);
+    assert.ok(await w.isAlive());
+    w.close();
+  });
+});
+
+describe('what a program does to many', () => {
+  test('all of a room are called out, moved, and sent away; also who is away', async () => {
+    const [a, b, c] = await Promise.all([Ws.joined(), Ws.joined(), Ws.joined()]);
+    const me = async (w) => {
+      w.send('42800["who"]');
+      return JSON.parse((await w.queue.find((m) => m.startsWith('43800'))).slice(5))[0].id;
+    };
+    const ids = await Promise.all([a, b, c].map(me));
+    let n = 0;
+    const tell = async (w, ...args) => {
+      const ack = `${++n}`;
+      w.send(`42${ack}${JSON.stringify(args)}`);
+      const answer = await w.queue.find((m) => typeof m === 'string' && m.startsWith(`43${ack}[`), args.join());
+      return JSON.parse(answer.slice(2 + ack.length))[0];
+    };
+    for (const w of [a, b]) await tell(w, 'join', 'crew');
+    const crew = async (room) => (await tell(c, 'all', room)).sort();
+    assert.deepEqual(await crew('crew'), ids.slice(0, 2).sort());
+    assert.deepEqual(await crew(ids[0]), [ids[0]]);
+    assert.equal(await tell(c, 'move', 'crew', 'join', 'ship'), true);
+    assert.deepEqual(await crew('ship'), ids.slice(0, 2).sort());
+    await tell(c, 'move', ids[0], 'leave', 'crew');
+    assert.deepEqual(await crew('crew'), [ids[1]]);
+    b.close(); // may come back, and is in its rooms meanwhile
+    assert.deepEqual(await crew('crew'), [ids[1]]);
+    await tell(c, 'move', 'ship', 'close');
+    assert.equal(await a.queue.find((m) => m === '41'), '41');
+    assert.equal(await a.gone(), 1005);
+    assert.deepEqual(await crew('ship'), []);
+    c.close();
+  });
+
+  test('threads of the program speak all at once', async () => {
+    const w = await Ws.joined();
+    w.send('421["join","storm"]');
+    assert.equal(await w.next(), '431[true]');
+    w.send('422["storm"]', '423["start-ticks"]', '424["join","ticks"]');
+    const got = { wind: 0, breeze: 0, tick: 0 };
+    const gusts = [[], [], [], []];
+    while (got.wind < 200 || got.breeze < 200 || got.tick < 20 || gusts.some((g) => g.length < 50)) {
+      const m = await w.next();
+      if (!m.startsWith('42')) continue;
+      const [event, x, y] = JSON.parse(m.slice(2));
+      if (event === 'gust') gusts[x].push(y);
+      else got[event]++;
+    }
+    for (const g of gusts) assert.deepEqual(g, Array.from({ length: 50 }, (_, i) => i), 'in the order of its thread');
+    w.close(); // the ticks go on while the server ends
+  });
 });
