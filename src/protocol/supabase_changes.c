@@ -284,6 +284,8 @@ void supabase_changes_joined(struct supabase_changes *c)
     if (!c || c->is_answered)
         return;
     c->is_answered = true;
+    mem_free(c->reply); /* as large as the client made it */
+    c->reply = NULL;
     if (c->trouble) {
         struct buf text = {0};
         buf_printf(&text,

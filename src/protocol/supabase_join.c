@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "wire/supabase.h"
 
+enum { KEY_MAX = 255 /* docs/protocols/native.md */ };
 static const struct str topics = {PHOENIX_TOPIC_PREFIX, sizeof(PHOENIX_TOPIC_PREFIX) - 1};
 static const struct str privates = {PHOENIX_PRIVATE_PREFIX, sizeof(PHOENIX_PRIVATE_PREFIX) - 1};
 
@@ -53,8 +54,10 @@ static struct place find_place(struct phoenix *c, const struct identity *id, str
     return p;
 }
 
+/* Any key is taken, and refused when it is tracked: kept is just enough to see that. */
 static void set_key(struct phoenix_topic *t, struct str key)
 {
+    key = str_head(key, KEY_MAX + 1);
     uint8_t chance[16];
     char text[40];
     if (!key.n) {

@@ -6,21 +6,37 @@
 
 enum { PRESENCE_WINDOW_MS = 30000 };
 
-static void on_broadcast(struct phoenix_topic *t, const struct phoenix_frame *f)
+/* What is kept for replay is the channel's history, asked for or not; but not without one. */
+static bool can_persist(const struct phoenix_topic *t, const struct supabase_broadcast *b)
+{
+    bool is_asked = b->persist.n && !str_is(b->persist, "false") && !str_is(b->persist, "null");
+    return !is_asked || hub_settings(hub_of(t->conn->loop), t->channel)->history_count > 0;
+}
+
+/* 0, or what is wrong with it. */
+static int check_broadcast(struct phoenix_topic *t, const struct supabase_broadcast *b,
+                           const char **detail)
 {
     struct phoenix_home *home = t->conn->home;
     uint64_t rate = phoenix_share(t->conn, home->config->messages_per_second);
+    if (!can_persist(t, b)) {
+        *detail = "This channel keeps no history";
+        return E_UNSUPPORTED;
+    }
+    if (b->payload.n > home->config->payload_bytes)
+        return E_TOO_LARGE;
+    return phoenix_spend(t->conn, &home->messages, rate, rate * 60) ? 0 : E_RATE_LIMITED;
+}
+
+static void on_broadcast(struct phoenix_topic *t, const struct phoenix_frame *f)
+{
     struct supabase_broadcast b;
-    struct answer no = {.type = REQUEST_PUBLISH, .ref = f->ref, .err = E_RATE_LIMITED};
-    int err = supabase_broadcast(loop_turn(t->conn->loop), f, &b);
-    if (err) {
+    struct answer no = {.type = REQUEST_PUBLISH, .ref = f->ref};
+    if (supabase_broadcast(loop_turn(t->conn->loop), f, &b)) {
         phoenix_refuse(t, f->ref, STR("MalformedBroadcast: There is no event in it"));
         return;
     }
-    if (b.payload.n > home->config->payload_bytes)
-        no.err = E_TOO_LARGE;
-    else if (phoenix_spend(t->conn, &home->messages, rate, rate * 60))
-        no.err = 0;
+    no.err = check_broadcast(t, &b, &no.detail);
     if (no.err) {
         supabase_on_published(t, &no);
         return;
@@ -32,7 +48,7 @@ static void on_broadcast(struct phoenix_topic *t, const struct phoenix_frame *f)
                                     .content = b.payload,
                                     .format = b.is_bytes ? MSG_BINARY : MSG_JSON,
                                     .no_echo = !t->self},
-                        .payload_bytes_max = home->config->payload_bytes,
+                        .payload_bytes_max = t->conn->home->config->payload_bytes,
                         .wants_answer = t->ack && f->ref.n,
                         .wants_echo = t->self};
     session_request(t->session, &r);
