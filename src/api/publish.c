@@ -138,7 +138,26 @@ static int read_binary(struct http_request *req, struct native_request *nr)
     nr->id = http_query(req, "id");
     nr->content = req->body;
     nr->binary = true;
-    return nr->event.n > NATIVE_EVENT_MAX || nr->id.n > NATIVE_ID_MAX ? E_BAD_REQUEST : 0;
+    if (channel->name.n && !native_name_valid(channel->name, NATIVE_CHANNEL_MAX))
+        nr->detail = "channel: must be 1 to 255 bytes without control characters";
+    else if (nr->event.n && !native_name_valid(nr->event, NATIVE_EVENT_MAX))
+        nr->detail = "event: is too long or holds control characters";
+    else if (nr->id.n && !native_name_valid(nr->id, NATIVE_ID_MAX))
+        nr->detail = "id: is too long or holds control characters";
+    return nr->detail ? E_BAD_REQUEST : 0;
+}
+
+/* The id of a message that has none; a key that cannot be one is an error, for without it a retry
+ * would be a second message. */
+static int take_key(struct str key, struct native_request *nr)
+{
+    if (!key.n || nr->id.n)
+        return 0;
+    nr->id = key;
+    if (native_name_valid(key, NATIVE_ID_MAX))
+        return 0;
+    nr->detail = "Idempotency-Key: is longer than 64 bytes or is not UTF-8";
+    return E_BAD_REQUEST;
 }
 
 static int read_one(struct http_request *req, struct str text, struct native_request *nr)
@@ -156,7 +175,7 @@ static int split(struct http_request *req, struct publish *p, struct jsonscan_va
     struct jsonscan_value whole;
     int err = jsonscan_check(req->body, JSON_DEPTH, &whole);
     if (err) {
-        *detail = "The body is not JSON";
+        *detail = err == E_TOO_LARGE ? "The body is nested too deeply" : "The body is not JSON";
         return err;
     }
     p->is_array = whole.type == JSONSCAN_ARRAY;
@@ -182,8 +201,8 @@ static void publish_all(struct publish *p, const struct jsonscan_value *values)
     for (size_t i = 0, count = p->count; i < count; i++) {
         struct native_request nr = {0};
         int err = values ? read_one(req, values[i].raw, &nr) : read_binary(req, &nr);
-        if (!err && count == 1 && !p->is_array && key.n && !nr.id.n && key.n <= NATIVE_ID_MAX)
-            nr.id = key;
+        if (!err && count == 1 && !p->is_array)
+            err = take_key(key, &nr);
         metric_add(M_MESSAGES_RECEIVED_HTTP, 1);
         if (!err) {
             send(p, i, &nr);

@@ -43,8 +43,8 @@ struct http_server *http_server_new(const struct http_config *config)
     struct http_server *hs = mem_new(sizeof(*hs));
     struct http_config *c = &hs->config;
     *c = *config;
-    c->head_bytes_max = or_default(c->head_bytes_max, 16 << 10);
-    c->target_bytes_max = or_default(c->target_bytes_max, 8 << 10);
+    c->head_bytes_max = or_default(c->head_bytes_max, 32 << 10);
+    c->target_bytes_max = or_default(c->target_bytes_max, 16 << 10);
     c->headers_max = or_default(c->headers_max, 100);
     c->body_bytes_max = or_default(c->body_bytes_max, 1 << 20);
     c->head_ms_max = or_default(c->head_ms_max, 10000);

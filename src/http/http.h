@@ -49,7 +49,8 @@ struct http_request {
 /* Value of the first header of that name (any case), or STR_NONE. */
 struct str http_header(const struct http_request *req, const char *name);
 /* Decoded value of a query parameter ("" for a name alone), or STR_NONE; the n-th of that name with
- * _at. Last wins for http_query when `last`. Values are in req->arena. */
+ * _at. Last wins for http_query when `last`. Values are in req->arena; one that has a bad escape or
+ * a NUL in it is "\0", so that it is refused like any other nonsense. */
 struct str http_query(struct http_request *req, const char *name);
 struct str http_query_at(struct http_request *req, const char *name, size_t index);
 struct str http_query_last(struct http_request *req, const char *name);
@@ -107,8 +108,8 @@ enum http_route_flags {
     HTTP_ROUTE_OPEN_CORS = 8,  /* any origin, without credentials */
 };
 struct http_config {
-    size_t head_bytes_max;        /* 16 KiB */
-    size_t target_bytes_max;      /* 8 KiB */
+    size_t head_bytes_max;        /* 32 KiB */
+    size_t target_bytes_max;      /* 16 KiB */
     size_t headers_max;           /* 100 */
     size_t body_bytes_max;        /* default for routes, 1 MiB */
     uint64_t head_ms_max;         /* absolute deadline for a head, 10 s */

@@ -8,10 +8,13 @@ struct str http_header(const struct http_request *req, const char *name)
     return http1_header_get(req->headers, req->headers_count, name);
 }
 
-/* "?flag" has the value "", which is not the same as no flag. */
+/* "?flag" has the value "", which is not the same as no flag. A value that cannot be decoded is one
+ * NUL, which nothing accepts: as if it were not there it could mean the default. */
 static struct str found(int result, struct str value)
 {
-    if (result <= 0)
+    if (result < 0)
+        return str_of("", 1);
+    if (result == 0)
         return STR_NONE;
     return value.p ? value : STR("");
 }

@@ -31,7 +31,8 @@ static void refuse(struct http_request *req, int status, struct str why)
 
 static void refuse_token(struct http_request *req, const struct auth_verdict *verdict)
 {
-    log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_peer(req)), verdict->text);
+    log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_client_address(req)),
+             verdict->text);
     switch (verdict->reason) {
     case AUTH_NO_TOKEN:
         refuse(req, 401, STR("API key is missing"));

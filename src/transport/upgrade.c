@@ -43,7 +43,7 @@ int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *w
         return 0;
     }
     if (err) {
-        log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_peer(req)),
+        log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_client_address(req)),
                  verdict.text);
         http_reply_error(req, err, NULL);
     }
@@ -62,7 +62,7 @@ bool upgrade_origin(struct http_request *req)
     if (http_origin_allowed(req))
         return true;
     log_info("transport", "origin-denied", "origin=%.*s peer=%.*s",
-             STR_ARG(http_header(req, "origin")), STR_ARG(http_peer(req)));
+             STR_ARG(http_header(req, "origin")), STR_ARG(http_client_address(req)));
     http_reply_error(req, E_ORIGIN_DENIED, NULL);
     return false;
 }

@@ -118,7 +118,7 @@ describe('one poll', () => {
   test('refusals are errors in our form', async () => {
     const p = new Poller();
     for (const [query, status] of [['?channel=secret:x', 403], ['?cursor=nonsense', 400], ['?channel=', 400], ['?channel=a%0ab', 400],
-      [`?channel=${'x'.repeat(256)}`, 400], ['?channel=%ff', 400]]) {
+      [`?channel=${'x'.repeat(256)}`, 400], ['?channel=%ff', 400], ['?channel=%00', 400], ['?channel=a&channel=%zz', 400], ['?cursor=%0', 400]]) {
       const answer = await p.get(`${query}&timeout=0`);
       assert.equal(answer.status, status, `${query}: ${answer.text}`);
       assert.ok(JSON.parse(answer.text).code >= 4400);

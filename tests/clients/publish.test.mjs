@@ -168,6 +168,18 @@ describe('binary', () => {
       assert.equal(answer.status, status, `${n} bytes: ${JSON.stringify(answer.body)}`);
     }
   });
+  test('names of bytes are held to the same rules; a key that cannot be one is refused', async () => {
+    const channel = fresh();
+    for (const query of ['channel=a%0Ab', 'channel=%00', 'channel=%zz', `channel=${'x'.repeat(256)}`,
+      `channel=${channel}&event=a%0Ab`, `channel=${channel}&event=${'x'.repeat(129)}`, `channel=${channel}&id=${'x'.repeat(65)}`]) {
+      const answer = await post(Buffer.from('x'), { query: `?${query}`, headers: { 'content-type': 'application/octet-stream' } });
+      assert.deepEqual([answer.status, answer.body.name], [400, 'BAD_REQUEST'], query);
+      assert.match(answer.body.message, /^(channel|event|id): /);
+    }
+    const answer = await publish({ channel, content: 1 }, { headers: { 'idempotency-key': 'k'.repeat(65) } });
+    assert.deepEqual([answer.status, answer.body.message.slice(0, 15)], [400, 'Idempotency-Key']);
+    assert.equal((await server.channel(channel)).offset, 0);
+  });
 });
 
 describe('refusals', () => {

@@ -157,6 +157,9 @@ TEST(queries_cookies_and_headers_are_found)
                                       "Cookie: sid=s2\r\n"));
     web_expect(a, "\r\n\r\n[][][][s2][1][127.0.0.1][]"); /* a flag; no trust */
     free(a);
+    a = web_talk(&w, GET("/ask?q=%zz&q=%00&none=%4", "")); /* there, and nothing that is accepted */
+    assert_non_null(strstr(a, "Content-Length: 27\r\n")); /* [\0][\0][\0][][1][127.0.0.1][] */
+    free(a);
     web_end(&w);
 }
 
