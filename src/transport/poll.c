@@ -457,7 +457,7 @@ static struct str find_cursor(struct http_request *req, struct poll *p)
 {
     struct buf channels = {0}, name = {0};
     struct str cursor = http_query(req, "cursor");
-    if (cursor.n)
+    if (cursor.p) /* also an empty one: who says it keeps its own, and begins now */
         return cursor;
     p->uses_cookie = true;
     add_channels(&p->places, &channels);
@@ -482,7 +482,7 @@ static bool prepare(struct poll *p, struct who *who)
     if (!err) {
         struct str cursor = find_cursor(req, p);
         err = places_read(req, cursor, &p->places, &detail);
-        if (err && !http_query(req, "cursor").n) /* a cookie of old: from now on */
+        if (err && !http_query(req, "cursor").p) /* a cookie of old: from now on */
             err = places_read(req, STR_NONE, &p->places, &detail);
     }
     if (!err)
@@ -499,7 +499,7 @@ static bool move_home(struct http_request *req)
     struct loops *ls = loop_siblings(req->loop);
     struct loop *to =
         loops_at(ls, (unsigned)(hash_str(http_client_address(req)) % loops_count(ls)));
-    if (to == req->loop || http_query(req, "cursor").n || http_header(req, "cookie").n)
+    if (to == req->loop || http_query(req, "cursor").p || http_header(req, "cookie").n)
         return false;
     http_move(req, to);
     return true;

@@ -107,6 +107,16 @@ describe('one poll', () => {
     assert.equal(m.content, 5);
     p.close();
   });
+  test('an empty cursor is a cursor: what another tab of the browser has read is nothing to it', async () => {
+    const p = new Poller({ cookies: true }), channel = fresh();
+    await say(channel, 'old');
+    assert.equal((await p.poll(`?channel=${channel}&history=1`)).content, 'old');
+    assert.match(p.jar, /^tw_poll/);
+    const { text, headers } = await p.get(`?channel=${channel}&history=1&cursor=`);
+    assert.equal(JSON.parse(text).content, 'old');
+    assert.equal(headers['set-cookie'], undefined);
+    p.close();
+  });
   test('without channel it is the default channel', async () => {
     const p = new Poller();
     const answer = p.poll('');
