@@ -101,7 +101,7 @@ WEB_SRC := $(shell find web clients/*/src -type f -not -path '*/node_modules/*' 
              -not -path '*/dist/*' 2>/dev/null)
 DIST := web/dist/.built
 $(DIST): $(WEB_SRC)
-	$(call say,WEB ,web/dist) $(NODE) web/build.mjs && touch $@
+	$(call say,WEB ,web/dist) $(NODE) web/build.mjs
 endif
 $(PAGES): tools/embed $(DIST)
 	@mkdir -p $(@D)

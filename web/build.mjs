@@ -1,15 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes web/dist/, the folder whose files the server embeds, path by path: the demo (React and the
-// packages of clients/, from their sources) and the page without any library.
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+// packages of clients/, from their sources) and the page without any library. Node.js 18 will do.
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
+const top = fileURLToPath(new URL('../', import.meta.url));
 const clients = fileURLToPath(new URL('../clients/', import.meta.url));
 const dist = `${here}dist`;
+
+/** './x.ts?raw' is the text of x.ts: what "Show the code" shows is the file that runs. */
+const raw = {
+  name: 'raw',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\?raw$/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path.slice(0, -'?raw'.length)),
+      namespace: 'raw',
+    }));
+    onLoad({ filter: /./, namespace: 'raw' }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace(/^\/\/ SPDX.*\n/, '').trimEnd(),
+      loader: 'text',
+    }));
+  },
+};
+
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
+const { devDependencies } = JSON.parse(readFileSync(`${top}package.json`, 'utf8'));
+const missing = Object.keys(devDependencies).filter((n) => !existsSync(`${top}node_modules/${n}`));
+if (missing.length) {
+  // A server without pages is a server; what is made of this folder says so.
+  console.error(`web/build.mjs: ${missing.join(', ')} not installed`);
+  process.exit(0);
+}
+const { build } = await import('esbuild');
 cpSync(`${here}plain`, dist, { recursive: true });
 cpSync(`${here}demo/index.html`, `${dist}/index.html`);
 await build({
@@ -19,13 +45,17 @@ await build({
   minify: true,
   format: 'esm',
   splitting: true,
+  chunkNames: 'demo-[name]-[hash]',
   target: 'es2020',
   jsx: 'automatic',
   legalComments: 'none',
   define: { 'process.env.NODE_ENV': '"production"' },
   alias: {
     '@tidewire/client': `${clients}js/src/index.ts`,
+    '@tidewire/client/outbox': `${clients}js/src/outbox.ts`,
     '@tidewire/react': `${clients}react/src/index.ts`,
   },
+  plugins: [raw],
   logLevel: 'warning',
 });
+writeFileSync(`${dist}/.built`, ''); // all of it is there

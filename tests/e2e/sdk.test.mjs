@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The packages and the demo in a real browser against the real server. The network is cut by our own
+// The packages in a real browser against the real server. The network is cut by our own
 // TCP proxy, not by the browser.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -265,92 +265,6 @@ test('sockets: comes back by itself, and what waited goes out in order', async (
   assert.deepEqual(await p.evaluate(() => got), [1, 2, 3, 4]);
   await p.evaluate(() => socket.close());
   assert.equal(await p.evaluate(() => socket.readyState), 3);
-});
-
-test('the demo: every page works, under its CSP, wide and narrow, without a word of error', { timeout: 120000 }, async (t) => {
-  const server = await serve(t);
-  for (const [width, colorScheme] of [
-    [1280, 'light'],
-    [380, 'dark'],
-  ]) {
-    const made = await context(t, { bypassCSP: false, viewport: { width, height: 800 }, colorScheme });
-    const faults = [];
-    const requests = [];
-    const open = async () => {
-      const p = await made.newPage();
-      p.on('pageerror', (e) => faults.push(e.message));
-      p.on('console', (m) => m.type() == 'error' && !/realtime\/v1/.test(m.text()) && faults.push(m.text()));
-      p.on('request', (r) => requests.push(r.url()));
-      return p;
-    };
-    const [a, b] = [await open(), await open()];
-    const go = async (p, name) => {
-      await p.goto(`${server.url}/#/${name}`);
-      await p.waitForSelector('[data-state=connected]');
-    };
-    await go(a, 'chat');
-    await go(b, 'chat');
-    const text = `hello at ${width}`;
-    await a.fill('[aria-label=Message]', text);
-    await a.keyboard.press('Enter');
-    await b.waitForSelector(`.bubble:has-text("${text}")`);
-    await a.waitForSelector(`.bubble.mine.sent:has-text("${text}")`);
-    assert.equal(await a.locator(`.bubble:has-text("${text}")`).count(), 1, 'echo and own are one');
-    // It is seen while he goes on typing, and not for long after.
-    await until(
-      async () => {
-        await b.locator('[aria-label=Message]').pressSequentially('a');
-        return (await a.textContent('.typing')).includes('is typing');
-      },
-      'typing is seen',
-      { every: 100 },
-    );
-    await a.waitForFunction(() => !document.querySelector('.typing').textContent.includes('is typing'));
-    // Cut: it waits; mended: it goes out, once.
-    await a.click('button:has-text("Cut the network")');
-    await a.waitForSelector('.network [data-state=disconnected], .network [data-state=connecting]');
-    await a.fill('[aria-label=Message]', `away at ${width}`);
-    await a.keyboard.press('Enter');
-    await a.waitForSelector('.bubble.sending');
-    await a.click('button:has-text("Mend the network")');
-    await b.waitForSelector(`.bubble:has-text("away at ${width}")`);
-    assert.equal(await a.textContent('[data-n=duplicates]'), '0');
-    assert.equal(await a.textContent('[data-n=gaps]'), '0');
-    faults.splice(0); // the browser speaks of the connection that we cut
-
-    await go(a, 'feed');
-    await a.click('text=Publish news');
-    await a.waitForSelector('.feed time');
-    await a.click('button:has-text("degraded")');
-    await a.waitForSelector('.big:has-text("degraded")');
-    await go(a, 'game');
-    await go(b, 'game');
-    await a.click('.board button:nth-child(5)');
-    await b.waitForSelector('.board button:nth-child(5)[style]');
-    await go(a, 'dashboard');
-    await a.waitForFunction(() => document.querySelector('.numbers b')?.textContent > '0', undefined, { timeout: 20000 });
-    await go(a, 'dialects');
-    await a.waitForFunction(() => document.querySelectorAll('.five section').length == 5);
-    await a.fill('[aria-label=Text]', 'to all');
-    await a.keyboard.press('Enter');
-    for (const name of ['Plain WebSocket', 'Server-Sent Events', 'Long poll'])
-      await a.waitForSelector(`[data-dialect="${name}"] li:has-text("to all")`);
-    await go(a, 'which');
-    await a.click('button:has-text("No")');
-    await a.click('fieldset:nth-of-type(2) button:has-text("Yes")');
-    await a.waitForSelector('.answer:has-text("Server-Sent Events")');
-    for (const name of ['chat', 'feed', 'cursors', 'game', 'dashboard', 'dialects', 'which']) {
-      await go(a, name);
-      const over = await a.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(over <= 0, `${name} at ${width} is ${over} px too wide`);
-    }
-    assert.deepEqual(faults, []);
-    assert.deepEqual(
-      [...new Set(requests.map((r) => new URL(r).host))].filter((h) => h != new URL(server.url).host && h != '127.0.0.1:9'),
-      [],
-    );
-    await made.close();
-  }
 });
 
 test('the page without a library: three transports, each cut comes back with all', { timeout: 60000 }, async (t) => {

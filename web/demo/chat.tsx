@@ -1,91 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useChatMessages, usePresence, useTyping } from '@tidewire/react';
+// A room with two people on one page, each over a connection of its own.
+import { TidewireProvider, useConnection } from '@tidewire/react';
 import { useEffect, useRef, useState } from 'react';
-import { me } from './network.js';
-import { Card, colour } from './ui.js';
+import roomSource from './code/useRoom.ts?raw';
+import { useRoom } from './code/useRoom.js';
+import { me, robin } from './people.js';
+import type { Person } from './people.js';
+import { Card, Face, colour } from './ui.js';
 
 const ROOM = 'demo:chat';
-const CODE = `import { useChatMessages, usePresence, useTyping } from '@tidewire/react';
-
-function Chat({ me }) {
-  const { messages, sendMessage, retry } = useChatMessages('demo:chat', me.id);
-  const { members } = usePresence('demo:chat', { name: me.name }, me.id);
-  const { typing, handleTyping, stop } = useTyping('demo:chat', { name: me.name });
-  // messages[i].status is 'sending', 'sent' or 'failed'
-}`;
 
 export function Chat({ name }: { name: string }) {
-  const { messages, sendMessage, retry, discard, loadMore } = useChatMessages(ROOM, `${name} ${me.id}`);
-  const { members } = usePresence<{ name: string }>(ROOM, { name }, me.id);
-  const { typing, handleTyping, stop } = useTyping(ROOM, { name });
+  return (
+    <Card
+      className="stage"
+      title="Cut the network. Keep typing."
+      transport="WebSocket"
+      code={[{ name: 'useRoom.ts', text: roomSource }]}
+      about={
+        <>
+          Two people, two connections. Cut yours below and go on: what you write waits and goes out
+          once; what Robin writes meanwhile is there when you are back, in order.
+        </>
+      }
+    >
+      <div className="pair">
+        <Phone person={me} name={name} />
+        <TidewireProvider client={robin.client}>
+          <Phone person={robin} name={robin.name} />
+        </TidewireProvider>
+      </div>
+    </Card>
+  );
+}
+
+const WORDS = { connected: 'online', connecting: 'connecting', failed: 'refused' } as const;
+
+function Phone({ person, name }: { person: Person; name: string }) {
+  const room = useRoom(ROOM, { id: person.id, name });
+  const { state } = useConnection();
+  const { messages, sendMessage, members, typing, handleTyping, stop } = room;
   const [text, setText] = useState('');
-  const [more, setMore] = useState(true);
   const log = useRef<HTMLDivElement>(null);
+  const who = person == me ? 'you' : name;
   useEffect(() => {
     log.current!.scrollTop = log.current!.scrollHeight;
   }, [messages.length]);
+  const send = (e: React.FormEvent) => {
+    e.preventDefault();
+    if (!text.trim()) return;
+    sendMessage(text.trim());
+    stop();
+    setText('');
+  };
   return (
-    <Card
-      title="Chat"
-      transport="WebSocket"
-      code={CODE}
-      about="Both sides talk. Your message shows at once; cut the network and it waits, then goes out once. Open this page twice."
+    <section
+      className="phone"
+      data-person={person == me ? 'me' : 'robin'}
+      aria-label={`Chat of ${who}`}
     >
-      <ul className="people" aria-label="Here now">
-        {members.map((m) => (
-          <li key={m.key}>
-            <i style={{ background: colour(m.key) }} />
-            {m.metas[0]?.name ?? m.key}
-            {m.key == me.id && ' (you)'}
-          </li>
-        ))}
-      </ul>
-      <div className="log" role="log" tabIndex={0} ref={log} aria-label="Messages">
-        {more && messages.length > 0 && (
-          <button className="link" onClick={() => loadMore().then(setMore, () => setMore(false))}>
-            Older messages
-          </button>
-        )}
-        {messages.map((m) => {
-          const [who, id = ''] = (m.user_id ?? 'someone').split(' ');
-          return (
-            <div key={m.id} className={`bubble ${id == me.id ? 'mine' : ''} ${m.status}`}>
-              <b style={{ color: id == me.id ? undefined : colour(id) }}>{who}</b>
-              <p>{m.content}</p>
-              {m.status == 'sending' && <small>sending…</small>}
-              {m.status == 'failed' && (
-                <small>
-                  not sent{' '}
-                  <button className="link" onClick={() => retry(m.id)}>
-                    try again
-                  </button>{' '}
-                  <button className="link" onClick={() => discard(m.id)}>
-                    discard
-                  </button>
-                </small>
-              )}
-            </div>
-          );
-        })}
-        {!messages.length && <p className="empty">Nothing said yet.</p>}
+      <div className="top">
+        <Face id={person.id} name={name || '?'} />
+        <b>
+          {name}
+          <small>{person == me ? ' you' : ' second client'}</small>
+        </b>
+        <span className={`dot ${state == 'connected' ? 'ok' : 'bad'}`}>
+          {WORDS[state as keyof typeof WORDS] ?? 'offline'}
+        </span>
       </div>
+      <Log room={room} person={person} box={log} who={who} />
       <p className="typing" aria-live="polite">
-        {typing.length ? `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…` : '\u00a0'}
+        {typing.length > 0 && `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`}
+        {!typing.length && <Here members={members} self={person.id} />}
       </p>
-      <form
-        className="row"
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (!text.trim()) return;
-          sendMessage(text.trim());
-          stop();
-          setText('');
-        }}
-      >
+      <form className="row" onSubmit={send}>
         <input
-          aria-label="Message"
-          placeholder="Type a message"
+          aria-label={person == me ? 'Message' : `Message of ${name}`}
+          placeholder={`Write as ${name}`}
           maxLength={500}
+          autoComplete="off"
           value={text}
           onBlur={stop}
           onChange={(e) => {
@@ -93,8 +87,68 @@ export function Chat({ name }: { name: string }) {
             handleTyping();
           }}
         />
-        <button className="main">Send</button>
+        <button className="main" aria-label={`Send as ${name}`}>
+          Send
+        </button>
       </form>
-    </Card>
+    </section>
+  );
+}
+
+function Here({ members, self }: { members: Room['members']; self: string }) {
+  const others = members.filter((m) => m.key != self).map((m) => m.metas[0]?.name ?? m.key);
+  return <>{others.length ? `Here too: ${others.join(', ')}` : 'Nobody else is here'}</>;
+}
+
+type Room = ReturnType<typeof useRoom>;
+
+function Log(props: {
+  room: Room;
+  person: Person;
+  box: React.RefObject<HTMLDivElement | null>;
+  who: string;
+}) {
+  const { room, person, box, who } = props;
+  const [more, setMore] = useState(true);
+  return (
+    <div
+      className="log"
+      role="log"
+      tabIndex={0}
+      ref={box}
+      aria-label={`Messages as ${who} see them`}
+    >
+      {more && room.messages.length >= 50 && (
+        <button
+          className="link"
+          onClick={() => room.loadMore().then(setMore, () => setMore(false))}
+        >
+          Older messages
+        </button>
+      )}
+      {room.messages.map((m) => {
+        const [name, id = ''] = (m.user_id ?? 'someone').split(/ (?=\S*$)/);
+        const mine = id == person.id;
+        return (
+          <div key={m.id} className={`bubble ${mine ? 'mine' : ''} ${m.status}`}>
+            {!mine && <b style={{ background: colour(id) }}>{name}</b>}
+            <p>{m.content}</p>
+            {m.status == 'sending' && <small>waiting to be sent…</small>}
+            {m.status == 'failed' && (
+              <small>
+                not sent{' '}
+                <button className="link" onClick={() => room.retry(m.id)}>
+                  try again
+                </button>{' '}
+                <button className="link" onClick={() => room.discard(m.id)}>
+                  discard
+                </button>
+              </small>
+            )}
+          </div>
+        );
+      })}
+      {!room.messages.length && <p className="empty">Nothing said yet. Say hello.</p>}
+    </div>
   );
 }

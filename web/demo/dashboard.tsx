@@ -1,118 +1,158 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server's own numbers, shared: one of the pages that are open asks for them and publishes them in
-// the channel, the others only listen. (Who that is, presence decides: the first key.)
-import { useMessages, usePresence } from '@tidewire/react';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
-import { me } from './network.js';
-import { Card } from './ui.js';
+import numbersSource from './code/useNumbers.ts?raw';
+import { useNumbers } from './code/useNumbers.js';
+import type { Sample } from './code/useNumbers.js';
+import { NUMBERS, sum } from './numbers.js';
+import { Card, kib } from './ui.js';
 
-const CHANNEL = 'demo:numbers';
-const CODE = `const { messages } = useMessages('demo:numbers', { rewind: 120, limit: 120 });
-// messages -> uPlot; sixty or six hundred a second: React draws once per frame.`;
+/** How much a counter grew per second, at each sample but the first. */
+const rates = (samples: Sample[], name: string) =>
+  samples.slice(1).map(({ t, all }, i) => {
+    const before = samples[i]!;
+    const seconds = (t - before.t) / 1000 || 1;
+    return Math.max(0, (sum(all, name) - sum(before.all, name)) / seconds);
+  });
+const values = (samples: Sample[], name: string) =>
+  samples.slice(1).map(({ all }) => sum(all, name));
 
-interface Sample {
-  t: number;
-  connections: number;
-  delivered: number;
-  published: number;
-}
-
-async function sample(): Promise<Sample> {
-  const text = await (await fetch('/metrics')).text();
-  const sum = (name: string) =>
-    [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)$`, 'gm'))].reduce((s, m) => s + Number(m[1]), 0);
-  return {
-    t: Date.now(),
-    connections: sum('tidewire_connections'),
-    delivered: sum('tidewire_messages_delivered_total') || sum('tidewire_messages_delivered'),
-    published: sum('tidewire_messages_published_total') || sum('tidewire_messages_published'),
-  };
-}
-
-export function Dashboard() {
-  const { messages, publish } = useMessages<Sample>(CHANNEL, { rewind: 120, limit: 120 });
-  const { members } = usePresence(CHANNEL, { at: 0 }, me.id);
-  const leads = [...members].map((m) => m.key).sort()[0] == me.id;
-  useEffect(() => {
-    if (!leads) return;
-    const timer = setInterval(
-      () =>
-        sample()
-          .then((s) => publish(s, { queue: false }))
-          .catch(() => {}),
-      1000,
-    );
-    return () => clearInterval(timer);
-  }, [leads, publish]);
-  const data = messages.map((m) => m.data).filter((s) => s?.t);
-  const last = data.at(-1);
-  const before = data.at(-2);
-  const rate = (name: 'delivered' | 'published') =>
-    last && before ? Math.max(0, (last[name] - before[name]) / ((last.t - before.t) / 1000 || 1)) : 0;
+export default function Dashboard() {
+  const samples = useNumbers(NUMBERS);
+  const all = samples.at(-1)?.all ?? {};
+  const wire = sum(all, 'bytes_sent_total');
+  const saved = sum(all, 'compressed_bytes_saved_total');
+  const tiles: [string, string | number][] = [
+    ['connections', sum(all, 'connections')],
+    ['published / s', (rates(samples, 'messages_published_total').at(-1) ?? 0).toFixed(0)],
+    ['delivered / s', (rates(samples, 'messages_delivered_total').at(-1) ?? 0).toFixed(0)],
+    ['sent', kib(wire)],
+    ['without compression', kib(wire + saved)],
+  ];
   return (
     <Card
       title="Live dashboard"
       transport="WebSocket"
-      code={CODE}
-      about="The numbers of this very server, once a second. One open page feeds them to all."
+      code={[{ name: 'useNumbers.ts', text: numbersSource }]}
+      about="The numbers of this very server. One open page feeds them, all others only listen."
     >
-      <div className="numbers">
-        <div>
-          <b>{last?.connections ?? '–'}</b>
-          <span>connections</span>
-        </div>
-        <div>
-          <b>{rate('published').toFixed(0)}</b>
-          <span>published / s</span>
-        </div>
-        <div>
-          <b>{rate('delivered').toFixed(0)}</b>
-          <span>delivered / s</span>
-        </div>
+      <dl className="numbers">
+        {tiles.map(([label, value]) => (
+          <div key={label}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <div className="charts">
+        <Chart
+          title="Messages per second"
+          t={samples}
+          lines={[
+            ['delivered', rates(samples, 'messages_delivered_total')],
+            ['published', rates(samples, 'messages_published_total')],
+          ]}
+        />
+        <Chart
+          title="Connections and subscriptions"
+          t={samples}
+          lines={[
+            ['subscriptions', values(samples, 'subscriptions')],
+            ['connections', values(samples, 'connections')],
+          ]}
+        />
       </div>
-      <Chart samples={data} />
+      <details>
+        <summary>All {Object.keys(all).length} counters</summary>
+        <div className="counters" tabIndex={0} role="region" aria-label="All counters">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">name</th>
+                <th scope="col">value</th>
+              </tr>
+            </thead>
+            <tbody>
+              {Object.entries(all).map(([name, n]) => (
+                <tr key={name}>
+                  <th scope="row">{name}</th>
+                  <td>{n}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
     </Card>
   );
 }
 
-function Chart({ samples }: { samples: Sample[] }) {
+const HEIGHT = 230;
+type Line = [label: string, values: number[]];
+
+function useDark() {
+  const [, turn] = useState(0);
+  useEffect(() => {
+    const query = matchMedia('(prefers-color-scheme: dark)');
+    const again = () => turn((n) => n + 1);
+    const watch = new MutationObserver(again);
+    watch.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    query.addEventListener('change', again);
+    return () => (watch.disconnect(), query.removeEventListener('change', again));
+  }, []);
+  return getComputedStyle(document.body).color;
+}
+
+function Chart({ title, t, lines }: { title: string; t: Sample[]; lines: Line[] }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const ink = useDark();
+  const data: uPlot.AlignedData = [t.slice(1).map((s) => s.t / 1000), ...lines.map(([, v]) => v)];
   useEffect(() => {
-    const css = getComputedStyle(document.documentElement);
-    const ink = css.getPropertyValue('--soft');
-    const axis = { stroke: ink, grid: { stroke: css.getPropertyValue('--line'), width: 1 }, ticks: { show: false } };
+    const node = box.current!;
+    const css = getComputedStyle(node);
+    // The palette is light-dark(): only a property that is used has the colour of today.
+    const colourOf = (name: string) => {
+      node.style.outlineColor = `var(${name})`;
+      return css.outlineColor;
+    };
+    const [soft, rule] = [colourOf('--soft'), colourOf('--line')];
+    const axis = { stroke: soft, grid: { stroke: rule, width: 1 }, ticks: { show: false } };
+    const looks = [
+      { stroke: colourOf('--accent'), fill: colourOf('--back'), width: 2 },
+      { stroke: colourOf('--second'), width: 2 },
+    ];
+    const width = () => node.clientWidth;
     plot.current = new uPlot(
       {
-        width: box.current!.clientWidth,
-        height: 260,
-        scales: { y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] } },
-        axes: [axis, { ...axis, size: 46 }],
+        width: width(),
+        height: HEIGHT,
+        cursor: { y: false },
+        scales: { y: { range: (_, __, most) => [0, Math.max(5, most * 1.15)] } },
+        axes: [axis, { ...axis, size: 44 }],
         series: [
           {},
-          { label: 'delivered / s', stroke: css.getPropertyValue('--accent'), width: 2, fill: css.getPropertyValue('--back') },
-          { label: 'connections', stroke: '#d0762b', width: 2 },
+          ...lines.map(([label], i) => ({ label, points: { show: false }, ...looks[i] })),
         ],
       },
-      [[], [], []],
-      box.current!,
+      data,
+      node,
     );
-    const watch = new ResizeObserver(() => plot.current!.setSize({ width: box.current!.clientWidth, height: 260 }));
-    watch.observe(box.current!);
+    const watch = new ResizeObserver(() =>
+      plot.current!.setSize({ width: width(), height: HEIGHT }),
+    );
+    watch.observe(node);
     return () => {
       watch.disconnect();
       plot.current!.destroy();
     };
-  }, []);
-  useEffect(() => {
-    const s = samples.slice(1);
-    plot.current?.setData([
-      s.map((x) => x.t / 1000),
-      s.map((x, i) => Math.max(0, (x.delivered - samples[i]!.delivered) / ((x.t - samples[i]!.t) / 1000 || 1))),
-      s.map((x) => x.connections),
-    ]);
-  }, [samples]);
-  return <div ref={box} className="chart" />;
+  }, [ink]);
+  useEffect(() => plot.current!.setData(data), [t.at(-1)?.t]);
+  const now = lines.map(([label, v]) => `${label} ${(v.at(-1) ?? 0).toFixed(0)}`).join(', ');
+  return (
+    <figure>
+      <figcaption>{title}</figcaption>
+      <div ref={box} className="chart" role="img" aria-label={`${title}: ${now}`} />
+    </figure>
+  );
 }

@@ -1,82 +1,124 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which transport? Three questions, an answer, and the code.
+// Which transport? Three questions, an answer, and the code that the other cards run.
 import { useState } from 'react';
+import eventsSource from './code/events.ts?raw';
+import pollingSource from './code/polling.ts?raw';
+import roomSource from './code/useRoom.ts?raw';
+import websocketSource from './code/websocket.ts?raw';
 import { Code } from './ui.js';
+import type { Source } from './ui.js';
 
-const ANSWERS = {
+interface Answer {
+  name: string;
+  why: string;
+  uses: string[];
+  page: [string, string];
+  code: Source[];
+}
+const ANSWERS: Record<'websocket' | 'sse' | 'poll' | 'either', Answer> = {
   websocket: {
     name: 'WebSocket',
-    for: 'chat, editing together, games, cursors',
+    why: 'One connection, both ways, the least delay.',
+    uses: ['chat', 'editing together', 'games', 'cursors'],
+    page: ['#/chat', 'See the chat'],
     code: [
-      `const client = createClient();`,
-      `const room = client.channel('room:1');`,
-      `room.on('message', (m) => show(m.data));`,
-      `await room.subscribe();`,
-      `await room.publish('message', { text: 'hi' });`,
-    ].join('\n'),
+      { name: 'with hooks: useRoom.ts', text: roomSource },
+      { name: 'by hand: websocket.ts', text: websocketSource },
+    ],
   },
   sse: {
     name: 'Server-Sent Events',
-    for: 'live feeds, notifications, progress, scores',
-    code: [
-      `const source = new EventSource('/api/events?channel=news');`,
-      `source.onmessage = ({ data }) => show(JSON.parse(data));`,
-    ].join('\n'),
+    why: 'Plain HTTP, built into every browser, comes back by itself.',
+    uses: ['live feeds', 'notifications', 'progress', 'dashboards'],
+    page: ['#/feed', 'See the feed'],
+    code: [{ name: 'events.ts', text: eventsSource }],
   },
   poll: {
     name: 'Long poll',
-    for: 'a status now and then, old systems, strict proxies',
-    code: [
-      `async function poll() {`,
-      `  const update = await (await fetch('/api/poll?channel=status')).json();`,
-      `  show(update);`,
-      `  poll();`,
-      `}`,
-    ].join('\n'),
+    why: 'A request that waits for its answer: nothing is simpler, nothing passes more proxies.',
+    uses: ['status checks', 'mail notices', 'old systems'],
+    page: ['#/feed', 'See the status check'],
+    code: [{ name: 'polling.ts', text: pollingSource }],
   },
   either: {
     name: 'Start with Server-Sent Events',
-    for: 'anything else; it is the simpler of the two, and the channel stays the same when you move to WebSocket',
+    why: 'The simpler of the two. The channel stays the same if you need a WebSocket later.',
+    uses: ['scores', 'prices', 'whatever comes often and only one way'],
+    page: ['#/feed', 'See the feed'],
     code: [
-      `const source = new EventSource('/api/events?channel=updates');`,
-      `source.onmessage = ({ data }) => show(JSON.parse(data));`,
-      `// later: createClient().channel('updates'), nothing else changes`,
-    ].join('\n'),
+      { name: 'now: events.ts', text: eventsSource },
+      { name: 'later: websocket.ts', text: websocketSource },
+    ],
   },
-} as const;
+};
 
 const QUESTIONS = [
-  { text: 'Do both sides send?', yes: 'websocket' },
-  { text: 'Does only the server send?', yes: 'sse' },
-  { text: 'Less than once a minute?', yes: 'poll' },
+  {
+    text: 'Do both sides send?',
+    hint: 'The page and the server both have something to say.',
+    yes: 'websocket',
+  },
+  { text: 'Does only the server send?', hint: 'The page listens, and it comes often.', yes: 'sse' },
+  { text: 'Is it rare?', hint: 'Less than once a minute.', yes: 'poll' },
 ] as const;
 
 export function Helper() {
   const [said, setSaid] = useState<boolean[]>([]);
-  const answer = said.at(-1) ? QUESTIONS[said.length - 1]!.yes : said.length == QUESTIONS.length ? 'either' : undefined;
-  const found = answer && ANSWERS[answer];
+  const last = said.length - 1;
+  const key = said[last] ? QUESTIONS[last]!.yes : last == 2 ? 'either' : undefined;
+  const answer = key && ANSWERS[key];
   return (
     <section className="card" aria-labelledby="helper">
       <div className="head">
-        <h2 id="helper">Which transport?</h2>
+        <h2 id="helper">Which transport do I need?</h2>
+        {said.length > 0 && (
+          <button className="chip" onClick={() => setSaid([])}>
+            Start over
+          </button>
+        )}
       </div>
-      {QUESTIONS.slice(0, said.length + (found ? 0 : 1)).map((q, i) => (
-        <fieldset key={q.text} className="question">
-          <legend>{q.text}</legend>
-          {[true, false].map((v) => (
-            <button key={String(v)} aria-pressed={said[i] === v} onClick={() => setSaid([...said.slice(0, i), v])}>
-              {v ? 'Yes' : 'No'}
-            </button>
-          ))}
-        </fieldset>
-      ))}
-      {found && (
-        <div className="answer" role="status">
+      <ol className="tree">
+        {QUESTIONS.slice(0, said.length + (answer ? 0 : 1)).map((q, i) => (
+          <li key={q.text}>
+            <fieldset className="question">
+              <legend>
+                {q.text} <small>{q.hint}</small>
+              </legend>
+              {[true, false].map((v) => (
+                <button
+                  key={String(v)}
+                  aria-pressed={said[i] === v}
+                  onClick={() => setSaid([...said.slice(0, i), v])}
+                >
+                  {v ? 'Yes' : 'No'}
+                </button>
+              ))}
+            </fieldset>
+          </li>
+        ))}
+      </ol>
+      <div role="status">
+        {answer && (
+          <div className="answer">
+            <p className="big">{answer.name}</p>
+            <p>{answer.why}</p>
+            <ul className="uses">
+              {answer.uses.map((u) => (
+                <li key={u} className="badge">
+                  {u}
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
+      </div>
+      {answer && (
+        <>
+          <Code key={key} sources={answer.code} />
           <p>
-            <b>{found.name}</b>: {found.for}.
+            <a href={answer.page[0]}>{answer.page[1]}</a>
           </p>
-          <Code text={found.code} />
-        </div>
+        </>
       )}
     </section>
   );

@@ -123,13 +123,22 @@ function byWebSocket(pane) {
   const api = {
     open() {
       clearTimeout(timer);
-      socket = new WebSocket(Object.assign(address('/socket'), { protocol: location.protocol === 'https:' ? 'wss:' : 'ws:' }));
+      socket = new WebSocket(
+        Object.assign(address('/socket'), {
+          protocol: location.protocol === 'https:' ? 'wss:' : 'ws:',
+        }),
+      );
       const mine = socket;
       socket.onopen = () => {
         attempt = 0;
         const since = position;
         socket.send(
-          JSON.stringify({ type: 'subscribe', channel: room, presence: true, ...(since ? { since } : { history: 20 }) }),
+          JSON.stringify({
+            type: 'subscribe',
+            channel: room,
+            presence: true,
+            ...(since ? { since } : { history: 20 }),
+          }),
         );
         api.track();
       };
@@ -169,7 +178,14 @@ function byWebSocket(pane) {
     },
     track() {
       if (socket?.readyState === WebSocket.OPEN) {
-        socket.send(JSON.stringify({ type: 'track', channel: room, key: me, meta: { name: $('#name').value } }));
+        socket.send(
+          JSON.stringify({
+            type: 'track',
+            channel: room,
+            key: me,
+            meta: { name: $('#name').value },
+          }),
+        );
       }
     },
   };
@@ -181,14 +197,19 @@ function byEvents(pane) {
   let source, since;
   const api = {
     open() {
-      source = new EventSource(address('/api/events', { channel: room, ...(since ? { since } : { history: 20 }) }));
+      source = new EventSource(
+        address('/api/events', { channel: room, ...(since ? { since } : { history: 20 }) }),
+      );
       source.onopen = () => pane.state('connected');
       source.onerror = () => pane.state('connecting', 'reconnecting');
       source.onmessage = (event) => {
         const content = JSON.parse(event.data);
         if (event.lastEventId) since = event.lastEventId;
         if (content?.type === 'connected' && !('text' in content)) return;
-        pane.message(Number(event.lastEventId.slice(event.lastEventId.lastIndexOf('-') + 1)), content);
+        pane.message(
+          Number(event.lastEventId.slice(event.lastEventId.lastIndexOf('-') + 1)),
+          content,
+        );
       };
       source.addEventListener('gap', (event) => {
         const { from, to } = JSON.parse(event.data);
@@ -208,10 +229,16 @@ function byPoll(pane) {
       const mine = (running = new AbortController());
       while (!mine.signal.aborted) {
         try {
-          const url = address('/api/poll', { channel: room, batch: 1, ...(cursor ? { cursor } : { history: 20 }) });
+          const url = address('/api/poll', {
+            channel: room,
+            batch: 1,
+            ...(cursor ? { cursor } : { history: 20 }),
+          });
           // The first answer may be parked until something happens: we are listening from now on.
           const parked = setTimeout(() => pane.state('connected'), 300);
-          const answer = await fetch(url, { signal: mine.signal }).finally(() => clearTimeout(parked));
+          const answer = await fetch(url, { signal: mine.signal }).finally(() =>
+            clearTimeout(parked),
+          );
           if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
           const { messages, cursor: next } = await answer.json();
           cursor = next;
@@ -240,7 +267,9 @@ function people({ state, joins = [], leaves = [] }) {
     if (!joins.some((j) => j.key === key) && !metas?.stays) here.delete(key);
   }
   const names = [...here].map(([key, metas]) => metas?.at(-1)?.name ?? key).sort();
-  $('#people').replaceChildren(...names.map((name) => Object.assign(document.createElement('li'), { textContent: name })));
+  $('#people').replaceChildren(
+    ...names.map((name) => Object.assign(document.createElement('li'), { textContent: name })),
+  );
   $('#count').textContent = names.length;
 }
 
@@ -254,7 +283,11 @@ $('#name').addEventListener('change', () => {
 });
 
 const socket = new Pane('WebSocket', 'new WebSocket("/socket")', byWebSocket);
-new Pane('Server-Sent Events', `new EventSource("/api/events?channel=${encodeURIComponent(room)}")`, byEvents);
+new Pane(
+  'Server-Sent Events',
+  `new EventSource("/api/events?channel=${encodeURIComponent(room)}")`,
+  byEvents,
+);
 new Pane('Long poll', `fetch("/api/poll?channel=${encodeURIComponent(room)}&cursor=…")`, byPoll);
 
 async function send(text) {
