@@ -157,8 +157,11 @@ TEST(queries_cookies_and_headers_are_found)
                                       "Cookie: sid=s2\r\n"));
     web_expect(a, "\r\n\r\n[][][][s2][1][127.0.0.1][]"); /* a flag; no trust */
     free(a);
-    a = web_talk(&w, GET("/ask?q=%zz&q=%00&none=%4", "")); /* there, and nothing that is accepted */
-    assert_non_null(strstr(a, "Content-Length: 27\r\n")); /* [\0][\0][\0][][1][127.0.0.1][] */
+    a = web_talk(&w, GET("/ask?none=%00", ""));
+    web_expect(a, "\r\n\r\n[][][][][1][127.0.0.1][]"); /* there, and nothing that is accepted */
+    free(a);
+    a = web_talk(&w, GET("/ask?none=%zz", ""));
+    web_expect(a, "\r\n\r\n[][][][][1][127.0.0.1][]");
     free(a);
     web_end(&w);
 }
