@@ -2,7 +2,7 @@
 /* /rest/v1: the data API of PostgREST, for supabase-js and whoever speaks it. Headers become a
  * db_rest, the database's threads do the work, the answer's headers are put together here.
  *
- *   GET HEAD POST PATCH DELETE /rest/v1/<table>     POST GET HEAD /rest/v1/rpc/<function>
+ *   GET HEAD POST PATCH PUT DELETE /rest/v1/<table>     POST GET HEAD /rest/v1/rpc/<function>
  *
  * docs/protocols/rest.md has the grammar and what differs from PostgREST. */
 #include "api/api_priv.h"
@@ -103,6 +103,8 @@ static bool read_method(const struct http_request *req, bool is_function, enum r
         *out = REST_DELETE;
         return !is_function;
     case HTTP_PUT:
+        *out = REST_PUT;
+        return !is_function;
     case HTTP_OPTIONS:
     case HTTP_OTHER:
         break;

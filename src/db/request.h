@@ -43,6 +43,9 @@ enum once_answer once_begin(struct sqlite *h, const struct rest_call *req, struc
 bool once_end(struct sqlite *h, const struct rest_call *req, const struct rest_answer *res,
               int64_t changes_before, struct fault *fault);
 
+/* put.c: may this PUT be; false + fault. */
+bool put_check(struct query *q, const struct rest_node *root, const struct table *t,
+               const struct jsonscan_value *body);
 /* write.c */
 bool write_run(struct query *q, const struct rest_call *req, const struct restquery *tree,
                const struct table *t, struct rest_answer *res);

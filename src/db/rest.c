@@ -68,7 +68,7 @@ void db_rest(struct db *db, struct loop *l, struct db_rest *r)
 {
     struct rest_task *t = mem_new(sizeof *t);
     struct rest_call *c = &r->call;
-    bool writes = c->method == REST_INSERT || c->method == REST_UPDATE || c->method == REST_DELETE;
+    bool writes = c->method != REST_READ && c->method != REST_CALL && c->method != REST_CALL_READ;
     t->arena.max = t->scratch.max = ARENA_BYTES_MAX;
     t->task.db = db;
     t->task.run = run;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST, PATCH and DELETE on a table. Each row of the body is one prepared INSERT (or, for an
+/* POST, PATCH, PUT and DELETE on a table. Each row of the body is one prepared INSERT (or, for an
  * upsert that meets its row, one UPDATE): the text is the same for all rows, so it is prepared
  * once. RETURNING carries, in this order: 1 when the row may be so, whether a representation may
  * be seen, and the row's text. SQLite has made all changes of a statement before it returns the
@@ -26,6 +26,7 @@ struct writing {
     bool wants_rows; /* a representation */
     bool wants_key;  /* Location */
     bool guarded;    /* policies apply */
+    enum restprefer_resolution resolution;
     int64_t affected, inserted;
     const struct column *columns[BODY_COLUMNS_MAX];
     size_t columns_count;
@@ -364,14 +365,14 @@ static bool insert_one(struct writing *w, struct str object)
         return fault_set(w->q->fault, "53200", "out of memory");
     if (!match_members(w, object, values))
         return false;
-    if (w->req->prefer.resolution == PREFER_MERGE && target_cells(w, values, cells)) {
+    if (w->resolution == PREFER_MERGE && target_cells(w, values, cells)) {
         int met = find_row(w, cells);
         if (met)
             return met > 0 && update_met_row(w, values, cells);
     }
     if (!put_insert(w, values))
         return false;
-    if (w->req->prefer.resolution == PREFER_IGNORE)
+    if (w->resolution == PREFER_IGNORE)
         put_conflict_nothing(w);
     if (!put_returning(w, POLICY_INSERT, w->wants_rows || w->wants_key) || !run(w, &count))
         return false;
@@ -383,14 +384,15 @@ static bool insert_one(struct writing *w, struct str object)
 static bool find_target(struct writing *w)
 {
     const struct unique_key *pk = schema_primary(w->t);
-    for (const struct rest_name *n = w->tree->on_conflict; n; n = n->next) {
+    const struct rest_name *asked = w->req->method == REST_PUT ? NULL : w->tree->on_conflict;
+    for (const struct rest_name *n = asked; n; n = n->next) {
         const struct column *c = schema_column(w->t, n->name);
         if (!c)
             return query_no_column(w->q, w->t, n->name);
         if (w->target_count < 32)
             w->target[w->target_count++] = c;
     }
-    if (!w->tree->on_conflict) {
+    if (!asked) {
         for (size_t i = 0; pk && i < pk->count && i < 32; i++)
             w->target[w->target_count++] = &w->t->columns[pk->columns[i]];
         return true;
@@ -522,14 +524,16 @@ static bool answer(struct writing *w)
 {
     struct rest_answer *res = w->res;
     bool representation = w->wants_rows && !w->wants_key;
-    bool met_all = w->req->prefer.resolution == PREFER_MERGE && w->affected && !w->inserted;
+    bool met_all = w->resolution == PREFER_MERGE && w->affected && !w->inserted;
     if (!check_max(w))
         return false;
     res->rows = w->affected;
     if (representation && !rows_end(&w->rows, w->q))
         return false;
     put_range(w);
-    if (w->req->method == REST_INSERT)
+    if (w->req->method == REST_PUT && met_all)
+        res->status = representation ? 200 : 204;
+    else if (w->req->method == REST_INSERT || w->req->method == REST_PUT)
         res->status = met_all ? 200 : 201;
     else
         res->status = representation ? 200 : 204;
@@ -564,6 +568,7 @@ bool write_run(struct query *q, const struct rest_call *req, const struct restqu
     w->wants_key = req->prefer.returning == PREFER_RETURN_HEADERS;
     w->wants_rows = req->prefer.returning == PREFER_RETURN_REPRESENTATION;
     w->guarded = rls_applies(t, req->identity);
+    w->resolution = req->prefer.resolution;
     if (t->view)
         return fault_set(q->fault, "55000", "cannot write to view \"%.*s\"", STR_ARG(t->name));
     begin_rows(w);
@@ -574,7 +579,12 @@ bool write_run(struct query *q, const struct rest_call *req, const struct restqu
         return not_json(w, "Empty or invalid json");
     if (req->method == REST_UPDATE)
         return update_all(w, &body) && answer(w);
-    if ((req->prefer.resolution || tree->on_conflict) && !find_target(w))
+    if (req->method == REST_PUT) {
+        w->resolution = PREFER_MERGE;
+        if (!put_check(q, &tree->root, t, &body))
+            return false;
+    }
+    if ((w->resolution || tree->on_conflict) && !find_target(w))
         return false;
     return insert_all(w, &body) && answer(w);
 }

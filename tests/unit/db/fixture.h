@@ -97,8 +97,9 @@ static inline enum rest_method fixture_method(const char **target)
         enum rest_method method;
     } words[] = {{"GET /rpc/", REST_CALL_READ}, {"POST /rpc/", REST_CALL},
                  {"GET /", REST_READ},          {"POST /", REST_INSERT},
-                 {"PATCH /", REST_UPDATE},      {"DELETE /", REST_DELETE}};
-    for (size_t i = 0; i < 6; i++) {
+                 {"PATCH /", REST_UPDATE},      {"DELETE /", REST_DELETE},
+                 {"PUT /", REST_PUT}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strncmp(*target, words[i].word, strlen(words[i].word)) == 0) {
             *target += strlen(words[i].word);
             return words[i].method;

@@ -256,3 +256,54 @@ TEST(unknown_preferences_matter_only_when_strict)
           "anything=x)");
     fixture_close(&f);
 }
+
+TEST(put_makes_or_replaces_the_row_that_its_address_names)
+{
+    fixture_open(&f, shop);
+    gives(&f, "PUT /rooms?id=eq.7", (struct ask){REP, .body = "{\"id\":7,\"title\":\"new\"}"},
+          "201 [{\"id\":7,\"title\":\"new\"}]");
+    gives(&f, "PUT /rooms?id=eq.7",
+          (struct ask){REP, OBJ, .body = "[{\"id\":7,\"title\":\"newer\"}]"},
+          "200 {\"id\":7,\"title\":\"newer\"}");
+    gives(&f, "PUT /rooms?id=eq.7", (struct ask){.body = "{\"id\":7,\"title\":\"last\"}"}, "204 ");
+    gives(&f, "PUT /rooms?id=eq.8", (struct ask){.body = "{\"id\":8,\"title\":\"eight\"}"}, "201 ");
+    gives(&f, "PUT /members?user_id=eq.a%26b&room_id=eq.1",
+          (struct ask){REP, .body = "{\"room_id\":1,\"user_id\":\"a&b\",\"level\":3}"},
+          "201 [{\"room_id\":1,\"user_id\":\"a&b\",\"level\":3}]");
+    gives(&f, "GET /rooms?id=gte.7", (struct ask){0},
+          "200 [{\"id\":7,\"title\":\"last\"},{\"id\":8,\"title\":\"eight\"}]");
+    fixture_close(&f);
+}
+
+TEST(put_refuses_an_address_that_is_not_one_row)
+{
+    static const char key[] = "405 PGRST105 Filters must include all and only primary key columns "
+                              "with 'eq' operators";
+    static const char other[] =
+        "400 PGRST115 Payload values do not match URL in primary key column(s)";
+    static const char *const bad[] = {"PUT /rooms",
+                                      "PUT /rooms?title=eq.new",
+                                      "PUT /rooms?id=gt.7",
+                                      "PUT /rooms?id=not.eq.7",
+                                      "PUT /rooms?id=eq(any).{7}",
+                                      "PUT /rooms?id=eq.7&title=eq.new",
+                                      "PUT /rooms?id=eq.7&id=eq.7",
+                                      "PUT /rooms?or=(id.eq.7)",
+                                      "PUT /rooms?and=(id.eq.7)"};
+    fixture_open(&f, shop);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        gives(&f, bad[i], (struct ask){.body = "{\"id\":7,\"title\":\"new\"}"}, key);
+    gives(&f, "PUT /members?room_id=eq.1",
+          (struct ask){.body = "{\"room_id\":1,\"user_id\":\"a\"}"}, key);
+    gives(&f, "PUT /rooms?id=eq.7&limit=1", (struct ask){.body = "{\"id\":7,\"title\":\"new\"}"},
+          "400 PGRST114 limit/offset querystring parameters are not allowed for PUT");
+    gives(&f, "PUT /rooms?id=eq.7", (struct ask){.body = "{\"id\":8,\"title\":\"new\"}"}, other);
+    gives(&f, "PUT /rooms?id=eq.7", (struct ask){.body = "{\"title\":\"new\"}"}, other);
+    gives(&f, "PUT /rooms?id=eq.7", (struct ask){.body = "[]"}, other);
+    gives(&f, "PUT /rooms?id=eq.7",
+          (struct ask){.body = "[{\"id\":7,\"title\":\"a1\"},{\"id\":7,\"title\":\"a2\"}]"}, other);
+    gives(&f, "PUT /rooms?id=eq.x", (struct ask){.body = "{\"id\":7,\"title\":\"new\"}"},
+          "400 22P02 invalid input syntax for type bigint: \"x\"");
+    gives(&f, "GET /rooms?select=id", (struct ask){0}, "200 [{\"id\":1},{\"id\":2}]");
+    fixture_close(&f);
+}
