@@ -122,6 +122,10 @@ static void error_fault(const char *text, struct fault *fault)
         {"not authorized", "42501"},
         {"prohibited", "42501"},
         {"integer overflow", "22003"},
+        {"syntax error", "42601"},
+        {"unrecognized token", "42601"},
+        {"incomplete input", "42601"},
+        {"already exists", "42P07"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (!strstr(text, words[i].piece))
