@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""python-socketio from Debian, sync and asyncio, against examples/echo.c: connect, refusal, acks,
-bytes, namespaces, rooms, goodbye; by polling, by WebSocket and with the upgrade between."""
+"""python-socketio from Debian, sync and asyncio, against examples/echo.c: connect, refusals, acks both
+ways, bytes, namespaces, rooms, volatile, a connection that is cut, reasons; by polling, by WebSocket
+and with the upgrade between. (It has no recovery: after a cut it begins anew.)"""
 import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -59,6 +61,62 @@ class Echo:
             raise RuntimeError(f"the server ended with {code}:\n{said}")
 
 
+class Proxy:
+    """Between a client and the server, to be cut."""
+    def __init__(self, url):
+        self.target = int(url.rsplit(":", 1)[1])
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.links = []
+        self.accepted = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            far = socket.create_connection(("127.0.0.1", self.target))
+            self.links.append((near, far))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        links, self.links = self.links, []
+        for pair in links:
+            for s in pair:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def cut_until(self, ask):
+        """A cut between two polls is none to the client."""
+        if not ask():
+            self.cut()
+            time.sleep(0.3)
+        return ask()
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+
 def setUpModule():
     global echo
     echo = Echo()
@@ -77,9 +135,14 @@ def wait_for(ask, what):
 
 
 class Sync(unittest.TestCase):
+    def client(self, **options):
+        client = socketio.Client(**{"reconnection": False, **options})
+        self.addCleanup(client.disconnect)
+        return client
+
     def check(self, transports):
         got = []
-        client = socketio.Client(reconnection=False)
+        client = self.client()
         for nsp in ("/", "/custom"):
             client.on("auth", lambda *a, n=nsp: got.append((n, "auth") + a), namespace=nsp)
             client.on("message-back", lambda *a, n=nsp: got.append((n, "back") + a), namespace=nsp)
@@ -98,10 +161,67 @@ class Sync(unittest.TestCase):
         wait_for(lambda: any(g[1] == "answered" for g in got), "the answer")
         answered = [g for g in got if g[1] == "answered"][0]
         self.assertEqual(answered[2:4], ("ok", [["fine", "2"]]))
+        self.rooms(transports, client)
         client.disconnect()
 
+    def rooms(self, transports, client):
+        """Another one in the room; volatile; sent away by the server, and why."""
+        room = "python-" + "-".join(transports)
+        other = self.client()
+        told, gone, dropped = [], [], []
+        client.on("told", lambda *a: told.append(a[0]))
+        client.on("left", lambda sid, reason, *rest: gone.append((sid, reason)))
+        client.on("drop", lambda *a: dropped.append(a))
+        other.connect(echo.url, transports=transports)
+        for c in (client, other):
+            self.assertTrue(c.call("join", room))
+        self.assertTrue(client.call("join", "watchers"))
+        other.call("to", (room, "", {"n": 1}))
+        wait_for(lambda: told, "the event of the room")
+        self.assertEqual(told, [{"n": 1}])
+        self.assertEqual(client.call("burst"), 5)
+        client.call("who")
+        self.assertLessEqual(len(dropped), 1)
+        away = threading.Event()
+        other.on("disconnect", away.set)
+        sid = other.get_sid()
+        other.emit("bye", True)
+        self.assertTrue(away.wait(20))
+        wait_for(lambda: (sid, "server namespace disconnect") in gone, "the reason")
+        other.wait()
+
+    def cut(self, transports):
+        """A connection that is cut: a new one by itself, and the server knows that the old is lost."""
+        proxy = Proxy(echo.url)
+        self.addCleanup(proxy.close)
+        client = self.client(reconnection=True, reconnection_delay=0.05, reconnection_delay_max=0.2)
+        connects = []
+        client.on("connect", lambda: connects.append(client.get_sid()))
+        client.connect(proxy.url, transports=transports)
+        wait_for(lambda: len(connects) == 1, "the connection")
+        wait_for(lambda: client.transport() == transports[-1], "the upgrade")
+        wait_for(lambda: proxy.cut_until(lambda: len(connects) > 1), "another one")
+        self.assertNotEqual(*connects[:2])
+        wait_for(lambda: client.connected, "connected")
+        self.assertEqual(client.call("message-with-ack", "again"), "again")
+        client.disconnect()
+
+    def test_a_middleware_refuses_and_admits(self):
+        for auth in ({}, {"secret": "open sesame"}):
+            client = self.client()
+            said = []
+            client.on("connect_error", lambda data: said.append(data), namespace="/auth")
+            if auth:
+                client.connect(echo.url, namespaces=["/auth"], auth=auth)
+                self.assertEqual(client.call("who", namespace="/auth")["nsp"], "/auth")
+                client.disconnect()
+                continue
+            with self.assertRaises(socketio.exceptions.ConnectionError):
+                client.connect(echo.url, namespaces=["/auth"], auth=auth)
+            self.assertEqual(said, [{"message": "not authorized", "data": {"code": "E1", "n": 2}}])
+
     def test_refusal(self):
-        client = socketio.Client(reconnection=False)
+        client = self.client()
         said = []
         client.on("connect_error", lambda data: said.append(data))
         with self.assertRaises(socketio.exceptions.ConnectionError):
@@ -114,7 +234,18 @@ class Async(unittest.IsolatedAsyncioTestCase):
     async def check(self, transports):
         got = []
         client = socketio.AsyncClient(reconnection=False)
-        back = asyncio.Event()
+        back, answered, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        client.on("question", lambda one, two, *rest: ("fine", b"\x01\x02"))
+
+        @client.on("answered")
+        async def on_answered(*args):
+            got.append(args)
+            answered.set()
+
+        @client.on("told")
+        async def on_told(*args):
+            got.append(args)
+            told.set()
 
         @client.on("message-back")
         async def on_back(*args):
@@ -127,6 +258,56 @@ class Async(unittest.IsolatedAsyncioTestCase):
         await client.emit("message", ("a", b"\x00\x01"))
         await asyncio.wait_for(back.wait(), 20)
         self.assertEqual(got[0][:2], ("a", b"\x00\x01"))
+        await client.emit("ask")
+        await asyncio.wait_for(answered.wait(), 20)
+        self.assertEqual(got[1][:2], ("ok", ["fine", {"_placeholder": True, "num": 0}]))
+        room = "async-" + "-".join(transports)
+        self.assertTrue(await client.call("join", room))
+        await client.call("io-to", (room, "", "to all"))
+        await asyncio.wait_for(told.wait(), 20)
+        self.assertEqual(got[2][0], "to all")
+        await self.end(client)
+
+    async def cut(self, transports):
+        proxy = Proxy(echo.url)
+        self.addCleanup(proxy.close)
+        client = socketio.AsyncClient(reconnection=True, reconnection_delay=0.05,
+                                      reconnection_delay_max=0.2)
+        connects = asyncio.Queue()
+
+        @client.on("connect")
+        async def on_connect():
+            await connects.put(client.get_sid())
+
+        await client.connect(proxy.url, transports=transports)
+        first = await asyncio.wait_for(connects.get(), 20)
+        while connects.empty():
+            proxy.cut()
+            await asyncio.sleep(0.3)
+        second = await connects.get()
+        self.assertNotEqual(first, second)
+        self.assertEqual(await client.call("message-with-ack", "again"), "again")
+        await self.end(client)
+
+    async def test_refusal(self):
+        client = socketio.AsyncClient(reconnection=False)
+        said = asyncio.Queue()
+        client.on("connect_error", said.put)
+        with self.assertRaises(socketio.exceptions.ConnectionError):
+            await client.connect(echo.url, auth={"token": "nonsense"})
+        error = await asyncio.wait_for(said.get(), 20)
+        self.assertEqual(error["message"], "Invalid authentication token")
+        await self.end(client)
+
+    async def test_namespaces(self):
+        client = socketio.AsyncClient(reconnection=False)
+        await client.connect(echo.url, namespaces=["/custom", "/dyn-7"])
+        for nsp in ("/custom", "/dyn-7"):
+            self.assertEqual((await client.call("who", namespace=nsp))["nsp"], nsp)
+        await self.end(client)
+
+    @staticmethod
+    async def end(client):
         await client.disconnect()
         await client.wait()
         if client.eio.http and not client.eio.http.closed:
@@ -134,14 +315,18 @@ class Async(unittest.IsolatedAsyncioTestCase):
 
 
 def add(name, way):
-    async def run_async(self):
-        await self.check(way)
-    setattr(Sync, f"test_{name}", lambda self: self.check(way))
-    setattr(Async, f"test_{name}", run_async)
+    def make(what):
+        async def run_async(self):
+            await getattr(self, what)(way)
+        return lambda self: getattr(self, what)(way), run_async
+    for what in ("check", "cut"):
+        run, run_async = make(what)
+        setattr(Sync, f"test_{what}_{name}", run)
+        setattr(Async, f"test_{what}_{name}", run_async)
 
 
 for way_name, transports in WAYS.items():
     add(way_name, transports)
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, warnings="ignore")
