@@ -120,12 +120,11 @@ uint64_t phoenix_share(const struct phoenix *c, unsigned per_second)
     return (per_second + loops - 1) / loops; /* rounded up: no limit never comes of one */
 }
 
-bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second, uint64_t burst)
+/* Takes one; the debt after it, in ms. */
+static uint64_t take(struct phoenix_bucket *b, uint64_t now_ms, uint64_t per_second, uint64_t burst)
 {
-    uint64_t now_ms = loop_now_ms(c->loop), passed_ms = now_ms - b->at_ms;
+    uint64_t passed_ms = now_ms - b->at_ms;
     int64_t full = (int64_t)(burst * 1000);
-    if (!per_second)
-        return true;
     if (!b->at_ms || passed_ms > 100000)
         b->milli = full;
     else
@@ -133,12 +132,36 @@ bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_sec
     if (b->milli > full)
         b->milli = full;
     b->at_ms = now_ms;
-    if (b->milli < -(int64_t)(DEBT_MS_MAX * per_second))
-        return false;
     b->milli -= 1000;
-    uint64_t wait_ms = b->milli < 0 ? (uint64_t)-b->milli / per_second + 1 : 0;
-    if (wait_ms > c->hold_ms)
-        c->hold_ms = wait_ms;
+    return b->milli < 0 ? (uint64_t)-b->milli / per_second + 1 : 0;
+}
+
+static void hold(struct phoenix *c, uint64_t ms)
+{
+    if (ms > c->hold_ms)
+        c->hold_ms = ms;
+}
+
+/* Its own rate: input waits until the debt is paid, nothing is refused. */
+static void charge(struct phoenix *c)
+{
+    const struct session_config *config = session_config_of(c->loop);
+    uint64_t rate = config->messages_per_second;
+    if (rate)
+        hold(c, take(&c->messages, loop_now_ms(c->loop), rate, config->messages_burst));
+}
+
+bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second, uint64_t burst)
+{
+    if (!per_second)
+        return true;
+    uint64_t debt_ms = take(b, loop_now_ms(c->loop), per_second, burst);
+    if (debt_ms > DEBT_MS_MAX) {
+        b->milli += 1000;
+        return false;
+    }
+    if (debt_ms) /* half the price: who goes on like this is slower at first, then refused */
+        hold(c, 500 / per_second + 1);
     return true;
 }
 
@@ -230,7 +253,6 @@ static void dispatch(struct phoenix *c, const struct phoenix_frame *f)
 
 void phoenix_on_message(struct phoenix *c, struct str payload, bool is_binary)
 {
-    const struct session_config *config = session_config_of(c->loop);
     struct arena *a = loop_turn(c->loop);
     struct phoenix_frame f = {0};
     int err = is_binary ? phoenix_decode_binary(a, payload, JSON_DEPTH, &f)
@@ -238,7 +260,7 @@ void phoenix_on_message(struct phoenix *c, struct str payload, bool is_binary)
     metric_add(M_MESSAGES_RECEIVED_PHOENIX, 1);
     c->heard_ms = loop_now_ms(c->loop);
     c->hold_ms = 0;
-    (void)phoenix_spend(c, &c->messages, config->messages_per_second, config->messages_burst);
+    charge(c);
     if (err)
         log_debug("phoenix", "malformed", "peer=%.*s bytes=%zu binary=%d err=%s",
                   STR_ARG(c->outlet->sock ? sock_peer(c->outlet->sock) : STR_NONE), payload.n,

@@ -113,8 +113,8 @@ void phoenix_break_topic(const struct phoenix_topic *t, struct str reason);
 
 /* Of a rate of all clients, what is this loop's. */
 uint64_t phoenix_share(const struct phoenix *c, unsigned per_second);
-/* What one costs. False when the debt is too deep: refuse it. Else input waits until it is paid.
- * per_second 0: free. */
+/* What one costs of a rate of all clients. In debt input waits a little; false when the debt is too
+ * deep: refuse it. per_second 0: free. */
 bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_second,
                    uint64_t burst);
 

@@ -5,9 +5,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import WebSocket from 'ws';
 import { serve, serveAll } from './lib/server.mjs';
 import { connect, hasBinary, send, VERSIONS, watch } from './lib/supabase.mjs';
-import { until } from './lib/wait.mjs';
+import { Queue, until } from './lib/wait.mjs';
 
 const everyone = { subscribe: '*', publish: '*', presence: '*', track: '*', history: '*' };
 const rules = [
@@ -248,4 +249,74 @@ test('private channels only, when so configured; too many clients are told by HT
   const answer = await fetch(`${own.url}/realtime/v1/websocket?apikey=${own.anonKey}`, { headers: {
     connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' } }).catch(() => null);
   if (answer) assert.equal(answer.status, 429);
+});
+
+const refusals = async (own, t, config, count, ask) => {
+  const a = await connect(t, own), w = watch(a.channel('r', config));
+  await w.subscribe();
+  const answers = await Promise.all(Array.from({ length: count }, (_, i) => ask(w, i)));
+  return { w, ok: answers.filter((x) => x === 'ok').length, no: answers.filter((x) => x === 'error').length };
+};
+
+test('rates of all clients: a burst is shaped, then refused one by one; nothing is killed', async (t) => {
+  const own = await serve(t, { loops: 1, config: { realtime: { messages_per_second: 1, presence_per_second: 2 } } });
+  const ack = { broadcast: { ack: true } };
+  // A minute's average: 60 at once, then up to 5 s of waiting, then no.
+  const { w, ok, no } = await refusals(own, t, { config: ack }, 80, (x, i) => send(x.channel, 'n', { i }));
+  assert.ok(ok >= 60 && no >= 5 && ok + no === 80, `${ok} ok, ${no} refused`);
+  const tracks = await Promise.all(Array.from({ length: 30 }, (_, i) => w.channel.track({ i })));
+  assert.ok(tracks.filter((x) => x === 'ok').length >= 10, `${tracks}`);
+  assert.ok(tracks.includes('error'), `${tracks}`);
+  assert.deepEqual(w.history, ['SUBSCRIBED']);
+});
+
+test('a storm of joins waits its turn; beyond that it is refused with upstream\'s code, and comes in later', async (t) => {
+  const own = await serve(t, { loops: 1, config: { realtime: { joins_per_second: 10 } } });
+  const a = await connect(t, own);
+  const watches = Array.from({ length: 130 }, (_, i) => watch(a.channel(`j${i}`), { presence: false }));
+  const answers = await Promise.all(watches.map((w) => w.subscribe('SUBSCRIBED').then(() => w.history)));
+  assert.ok(answers.some((h) => h.length > 1), 'some had to ask again');
+  assert.ok(answers.every((h) => h.at(-1) === 'SUBSCRIBED'));
+});
+
+test('a rate smaller than the number of loops is a rate', async (t) => {
+  const own = await serve(t, { loops: 4, config: { realtime: { joins_per_second: 2 } } });
+  const ws = new WebSocket(own.ws(`/realtime/v1/websocket?apikey=${own.anonKey}&vsn=2.0.0`));
+  t.after(() => ws.terminate());
+  const replies = new Queue();
+  ws.on('message', (m) => { const f = JSON.parse(m); if (f[3] === 'phx_reply') replies.push(f[4]); });
+  await new Promise((resolve) => ws.on('open', resolve));
+  for (let i = 0; i < 14; i++) ws.send(JSON.stringify([`${i}`, `${i}`, `realtime:x${i}`, 'phx_join', {}]));
+  const no = await replies.find((r) => r.status === 'error', 'a refusal');
+  assert.equal(no.response.reason, 'ClientJoinRateLimitReached: Too many joins per second');
+});
+
+test('a plan: its limits hold, and a payload of 2 MB passes where it may', async (t) => {
+  const free = await serve(t, { config: { realtime: { plan: 'free' } } }), roomy = await serve(t);
+  const setup = { config: { broadcast: { ack: true } } };
+  const text = 'x'.repeat(2e6);
+  const [a, b, c] = [await connect(t, free), await connect(t, roomy), await connect(t, roomy)];
+  const wa = watch(a.channel('r', setup)), wb = watch(b.channel('r', setup)), wc = watch(c.channel('r'));
+  await Promise.all([wa.subscribe(), wb.subscribe(), wc.subscribe()]);
+  assert.equal(await send(wa.channel, 'big', { text }), 'error');
+  assert.equal(await send(wa.channel, 'fits', { text: text.slice(0, 2e5) }), 'ok');
+  assert.equal(await send(wb.channel, 'big', { text }), 'ok');
+  assert.equal((await wc.broadcasts.next()).payload.text.length, 2e6);
+  assert.equal(await send(b.channel('never joined'), 'big', { text }), 'ok'); // by REST
+  for (let i = 0; i < 5; i++) assert.equal(await wa.channel.track({ i }), 'ok');
+  assert.equal(await wa.channel.track({ i: 5 }), 'error');
+});
+
+test('persist: kept where there is a history, an error with its reason where there is none', async (t) => {
+  const own = await serve(t, { config: { channels: { rules: [
+    { match: 'private:none', history: { count: 0 }, allow: { subscribe: '*', publish: '*' } },
+    { match: '*', allow: { subscribe: '*', publish: '*', history: '*' } }] } } });
+  const a = await connect(t, own);
+  const setup = { config: { private: true, broadcast: { ack: true } } };
+  const kept = watch(a.channel('kept', setup)), none = watch(a.channel('none', setup));
+  await Promise.all([kept.subscribe(), none.subscribe()]);
+  const persist = (w) => w.channel.send({ type: 'broadcast', event: 'p', payload: {}, persist: { ttl: 60 } });
+  assert.equal(await persist(kept), 'ok');
+  assert.match(await persist(none), /This channel keeps no history/);
+  assert.equal(await send(none.channel, 'plain', {}), 'ok');
 });
