@@ -400,8 +400,10 @@ static int update_meta(struct channel *c, struct meta *m, const struct hub_track
         return E_NO_MEMORY;
     struct touched *to = touch(pr, t->key);
     struct change *own = own_change(pr, m);
-    if (!own)
-        pr->changes[note(c, to, LEAVES, m, 0) - 1].is_handed = is_handed;
+    if (!own) {
+        size_t at = note(c, to, LEAVES, m, 0); /* which may move the changes */
+        pr->changes[at - 1].is_handed = is_handed;
+    }
     text_unref(m->text);
     m->text = text;
     m->ref = next_ref(c);

@@ -164,6 +164,69 @@ test('replay: bad numbers are refused, public channels may ask', async (t) => {
   }
 });
 
+test('between a replay and what is live nothing is lost and nothing comes twice', async (t) => {
+  const room = `live${++number}`;
+  let sent = 0, stop = false;
+  const publishing = (async () => {
+    while (!stop) await server.publish(Array.from({ length: 3 }, () => ({ channel: room, event: 'n', content: { i: sent++ } })));
+  })();
+  try {
+    for (let k = 0; k < 8; k++) {
+      const ws = await open(t);
+      await ws.join(`realtime:${room}`, { broadcast: { replay: { since: 1, limit: 1 + k * 3 } } });
+      let last = null, live = 0;
+      while (live < 20) {
+        const { payload, meta } = (await ws.until((m) => m[3] === 'broadcast'))[4];
+        if (last !== null) assert.equal(payload.i, last + 1, `joined ${k}`);
+        last = payload.i;
+        assert.ok(!(live && meta.replayed), 'a replay after what is live');
+        if (!meta.replayed) live++;
+      }
+      ws.destroy();
+    }
+  } finally {
+    stop = true;
+    await publishing;
+  }
+});
+
+test('a crowd\'s presence is told in few frames, and adds up', async (t) => {
+  const room = `crowd${++number}`, members = 90, rounds = 5;
+  const ws = await open(t);
+  await ws.join(`realtime:${room}`);
+  const crowd = await RawWs.open(server.port, '/socket', { authorization: `Bearer ${server.serviceKey}` });
+  t.after(() => crowd.destroy());
+  for (let v = 1; v <= rounds; v++)
+    for (let i = 0; i < members; i++) crowd.sendJson({ type: 'track', channel: room, key: `k${i}`, meta: { v } });
+  const state = new Map();
+  let frames = 0;
+  const isDone = () => state.size === members && [...state.values()].every((metas) => metas.length === 1 && metas[0].v === rounds);
+  while (!isDone()) {
+    const m = await ws.json();
+    if (m[3] !== 'presence_diff') continue;
+    frames++;
+    for (const [key, { metas }] of Object.entries(m[4].joins)) state.set(key, [...(state.get(key) ?? []), ...metas]);
+    for (const [key, { metas }] of Object.entries(m[4].leaves)) {
+      const gone = new Set(metas.map((x) => x.phx_ref));
+      state.set(key, state.get(key).filter((x) => !gone.has(x.phx_ref)));
+    }
+  }
+  assert.ok(frames < members * rounds / 2, `${frames} frames for ${members * rounds} changes`);
+});
+
+test('changes that cannot be watched: said after the join, or the join fails where the client waits', async (t) => {
+  const ws = await open(t);
+  const changes = [{ event: 'INSERT', schema: 'public', table: 'no_such_table' }];
+  const plain = await ws.join('realtime:w1', { postgres_changes: changes });
+  assert.deepEqual(plain.response, { postgres_changes: [{ id: 1, ...changes[0] }] });
+  assert.match((await ws.until((m) => m[3] === 'system'))[4].message, /^Unable to subscribe to changes/);
+  const waits = { postgres_changes_options: { wait: true, timeout: 15000 } };
+  const refused = await ws.join('realtime:w2', { postgres_changes: changes, ...waits });
+  assert.equal(refused.status, 'error');
+  assert.match(refused.response.reason, /^RealtimeDisabledForConfiguration: /);
+  assert.equal((await ws.join('realtime:w3', { postgres_changes: [], ...waits })).status, 'ok');
+});
+
 test('kind 3: JSON and bytes, UTF-8 and Latin-1 names, routed by join_ref where the topic is broken', async (t) => {
   const [a, b] = [await open(t), await open(t)];
   const topic = 'realtime:größe';

@@ -192,6 +192,29 @@ TEST(who_goes_on_for_another_session_and_says_something_new_is_marked_so)
     rig_end();
 }
 
+TEST(a_whole_crowd_that_is_updated_in_one_window)
+{
+    rig_begin(2);
+    crowd();
+    struct seat *a = seat_new(0);
+    a->sub.wants_presence = true;
+    seat_ask(a, "room", NULL);
+    sim_settle(rig.ls);
+    buf_clear(&a->log);
+    for (unsigned i = 0; i < 60; i++) { /* each is two changes: their list grows in between */
+        char key[24];
+        snprintf(key, sizeof(key), "k%02u", i);
+        quietly(100 + i, key, "{\"v\":1}");
+    }
+    sim_run(rig.ls, 200);
+    size_t joins = 0;
+    for (size_t i = 0; i < a->log.n; i++)
+        joins += a->log.p[i] == '+';
+    assert_int_equal(joins, 60);
+    seat_free(a);
+    rig_end();
+}
+
 TEST(graces_of_several_lengths_end_in_their_own_time)
 {
     rig_begin(1);
