@@ -476,7 +476,7 @@ static bool prepare(struct poll *p, struct who *who)
 {
     struct http_request *req = p->req;
     const char *detail = NULL;
-    if (!upgrade_origin(req) || upgrade_identify(req, false, who))
+    if (!upgrade_origin(req) || upgrade_identify(req, who))
         return false;
     int err = places_read(req, STR_NONE, &p->places, &detail);
     if (!err) {

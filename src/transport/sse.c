@@ -373,7 +373,7 @@ void sse_on_request(struct http_request *req)
     struct str cursor = http_header(req, "last-event-id");
     if (!cursor.n)
         cursor = http_query(req, "since");
-    if (!upgrade_origin(req) || upgrade_identify(req, false, &who))
+    if (!upgrade_origin(req) || upgrade_identify(req, &who))
         return;
     int err = places_read(req, cursor, &ps, &detail);
     if (err == E_BAD_REQUEST && http_header(req, "last-event-id").n) /* not fatal to EventSource */

@@ -31,9 +31,8 @@ struct who {
     bool needs_token;
 };
 /* The token from wherever it may stand, verified. 0 or E_*; with E_* the request has been
- * answered (401 and the guide's words). takes_anonymous: a missing token is no error even where
- * anonymous is off (it can come in-band): needs_token is set instead. */
-int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *who);
+ * answered (401 and the guide's words). */
+int upgrade_identify(struct http_request *req, struct who *who);
 /* The request's token, or none. needs_origin: one from a cookie counts only when the page says
  * where it comes from. */
 struct str upgrade_token(struct http_request *req, bool needs_origin);
@@ -69,6 +68,7 @@ struct ws_open {
     const struct session_ops *claim_ops;
     bool tells_ticket;
     bool is_unknown; /* it named a ticket that is not known (any more) */
+    int refusal;     /* E_*: it is told by a close code, and that is all */
     struct str query;
     /* Engine.IO only; borrowed for the call. */
     const struct engineio_hello *engineio;

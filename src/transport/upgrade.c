@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is asking, and may its page: the first questions to every connection, and the WebSocket
- * upgrade of the plain dialect. A refused token is an HTTP answer with the guide's words. */
+ * upgrade of the plain dialect. A refused token is an HTTP answer with the guide's words; whoever
+ * offers `tidewire.v1` gets it as a close code instead, for a page cannot read an HTTP answer to
+ * its WebSocket. */
 #include "transport/transport_priv.h"
 
 #include "base/log.h"
@@ -24,7 +26,9 @@ static struct str find_token(struct http_request *req, bool *from_cookie)
     return token;
 }
 
-int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *who)
+/* takes_in_band: a missing token is no error even where anonymous is off, for it can come later:
+ * needs_token is set instead. */
+static int identify(struct http_request *req, bool takes_in_band, struct who *who)
 {
     struct auth_verdict verdict;
     bool from_cookie;
@@ -32,21 +36,25 @@ int upgrade_identify(struct http_request *req, bool takes_in_band, struct who *w
     *who = (struct who){0};
     /* A cookie goes along by itself: only a page that says where it comes from may use it on a
      * WebSocket (cross-site hijacking). */
-    if (takes_in_band && from_cookie && !http_header(req, "origin").n) {
-        http_reply_error(req, E_ORIGIN_DENIED, NULL);
+    if (takes_in_band && from_cookie && !http_header(req, "origin").n)
         return E_ORIGIN_DENIED;
-    }
     int err = session_verify(req->loop, token, &who->identity, &verdict);
     if (err == E_TOKEN_REQUIRED && takes_in_band && !token.n) {
         who->identity = identity_new_anonymous(STR_NONE);
         who->needs_token = true;
         return 0;
     }
-    if (err) {
+    if (err)
         log_info("transport", "refused", "peer=%.*s reason=%s", STR_ARG(http_client_address(req)),
                  verdict.text);
+    return err;
+}
+
+int upgrade_identify(struct http_request *req, struct who *who)
+{
+    int err = identify(req, false, who);
+    if (err)
         http_reply_error(req, err, NULL);
-    }
     return err;
 }
 
@@ -57,12 +65,19 @@ struct str upgrade_token(struct http_request *req, bool needs_origin)
     return from_cookie && needs_origin && !http_header(req, "origin").n ? STR_NONE : token;
 }
 
-bool upgrade_origin(struct http_request *req)
+static bool is_from_allowed_origin(struct http_request *req)
 {
     if (http_origin_allowed(req))
         return true;
     log_info("transport", "origin-denied", "origin=%.*s peer=%.*s",
              STR_ARG(http_header(req, "origin")), STR_ARG(http_client_address(req)));
+    return false;
+}
+
+bool upgrade_origin(struct http_request *req)
+{
+    if (is_from_allowed_origin(req))
+        return true;
     http_reply_error(req, E_ORIGIN_DENIED, NULL);
     return false;
 }
@@ -117,21 +132,46 @@ void upgrade_add_cookie(struct http_request *req, const char *ticket, struct buf
                sock_is_tls(http_sock(req)) ? "; Secure" : "");
 }
 
+static void refuse(struct http_request *req, const struct wshandshake *ws, int err)
+{
+    struct buf answer = {0};
+    if (!ws->protocol.n) {
+        http_reply_error(req, err, NULL);
+        return;
+    }
+    wshandshake_add_answer(&answer, ws, STR_NONE);
+    ws_accept(req, buf_str(&answer),
+              &(struct ws_open){.kind = PROTOCOL_NATIVE, .window_bits = 15, .refusal = err});
+    buf_free(&answer);
+}
+
 void upgrade_on_native(struct http_request *req)
 {
     struct wshandshake ws;
     struct ws_open open = {.kind = PROTOCOL_NATIVE, .claims = true, .claim_ops = &native_ops};
     struct buf more = {0}, answer = {0};
-    if (!upgrade_origin(req) || !upgrade_shake(req, &ws))
+    bool is_welcome = is_from_allowed_origin(req);
+    if (!is_welcome && !http_header(req, "sec-websocket-protocol").n) {
+        http_reply_error(req, E_ORIGIN_DENIED, NULL);
         return;
+    }
+    if (!upgrade_shake(req, &ws))
+        return;
+    if (!is_welcome) {
+        refuse(req, &ws, E_ORIGIN_DENIED);
+        return;
+    }
     struct ticket ticket = find_ticket(req);
     struct loop *home = ticket.text.n ? session_ticket_loop(req->loop, ticket.text) : NULL;
     if (home && home != req->loop) {
         http_move(req, home);
         return;
     }
-    if (upgrade_identify(req, true, &open.who))
+    int err = identify(req, true, &open.who);
+    if (err) {
+        refuse(req, &ws, err);
         return;
+    }
     if (home && session_ticket_known(req->loop, ticket.text))
         memcpy(open.ticket, ticket.text.p, SESSION_TICKET_SIZE);
     else

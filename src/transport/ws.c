@@ -502,5 +502,11 @@ void ws_accept(struct http_request *req, struct str answer, const struct ws_open
     w->outlet.is_proxied = http_is_proxied(req);
     w->outlet.sock = http_take_over(req, answer, &sock_ops, w);
     metric_add(M_CONNECTIONS_WS, 1);
-    probe_siblings(w);
+    if (!open->refusal) {
+        probe_siblings(w);
+        return;
+    }
+    w->state = WS_OPEN;
+    free_pending(w);
+    on_close_asked(&w->outlet, open->refusal, STR_NONE);
 }

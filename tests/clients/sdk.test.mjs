@@ -235,12 +235,28 @@ test('a token is renewed before it ends, and nobody notices', async (t) => {
 
 test('a bad token ends it, with the code and the words', async (t) => {
   const server = await serve(t);
-  // A browser does not tell why a WebSocket was refused: the next transport finds out.
-  for (const transport of ['all', 'sse', 'polling']) {
-    const client = connect(t, server.port, { transports: transport == 'all' ? TRANSPORTS : [transport], token: 'not.a.token' });
+  for (const transport of TRANSPORTS) {
+    const client = connect(t, server.port, { transports: [transport], token: 'not.a.token' });
     await assert.rejects(client.channel('room').subscribe(), { code: 4402, message: 'Invalid authentication token' }, transport);
     assert.equal(client.connection.state, 'failed', transport);
   }
+  // Another token is asked for, once.
+  const reasons = [];
+  const token = ({ reason }) => (reasons.push(reason), reasons.length == 1 ? 'bad' : server.mint({ sub: 'ann' }));
+  const client = connect(t, server.port, { token });
+  await client.channel('room').subscribe();
+  assert.deepEqual([reasons, client.connection.transport], [['connect', 'rejected'], 'websocket']);
+});
+
+test('a page from elsewhere is told so', async (t) => {
+  const server = await serve(t, { config: { http: { origins: ['https://app.example.com'] } } });
+  class Foreign extends WebSocket {
+    constructor(url, protocols) {
+      super(url, protocols, { origin: 'https://evil.example.com' });
+    }
+  }
+  const client = connect(t, server.port, { WebSocket: Foreign, transports: ['websocket'] });
+  await assert.rejects(client.channel('room').subscribe(), { code: 4430, message: 'Origin not allowed' });
 });
 
 test('a channel that is not ours fails alone', async (t) => {
@@ -312,7 +328,6 @@ test('deltas: what is rebuilt is what was published, for fewer bytes', async (t)
       ...(kind == 'delta' && { delta: deltas() }),
     });
     const doc = client.channel('doc', kind == 'delta' ? { delta: true } : {});
-    doc.on('state', () => {});
     doc.on('doc', (m) => got[kind].push(m.data));
     await doc.subscribe();
   }

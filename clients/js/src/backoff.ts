@@ -3,7 +3,7 @@
 // so that ten thousand clients of one restarted server come back spread out.
 import type { ReconnectOptions } from './types.js';
 
-export function backoff(attempt: number, options: ReconnectOptions = {}, random: () => number = Math.random): number {
+export function backoff(attempt: number, options: ReconnectOptions = {}): number {
   const { minDelay = 500, maxDelay = 30000, factor = 2 } = options;
-  return random() * Math.min(maxDelay, minDelay * factor ** attempt);
+  return Math.random() * Math.min(maxDelay, minDelay * factor ** attempt);
 }

@@ -4,9 +4,11 @@
 // every break, so that each message comes once, in order, or a gap is told.
 import { bytesOf, encodeBinary, fromBase64 } from './binary.js';
 import type { Client } from './client.js';
-import { Deferred } from './deferred.js';
+import { defer } from './deferred.js';
+import type { Deferred } from './deferred.js';
 import { Emitter } from './emitter.js';
 import { CLOSED, TIMEOUT, TidewireError, errorOf } from './error.js';
+import type { MessagesOptions } from './iterate.js';
 import { Presence } from './presence.js';
 import type {
   Ack,
@@ -34,8 +36,6 @@ export type ChannelEvents<E extends EventMap> = { [K in Exclude<keyof E, keyof L
     '*': Message;
   };
 
-const WAITING_MAX = 10000;
-
 export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvents<E>> {
   state: ChannelState = 'initialized';
   readonly presence: Presence;
@@ -62,20 +62,22 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
     const { delta } = _client.options;
     if (_options.delta && !delta) throw new TypeError('delta needs deltas()');
     if (_options.delta) this._delta = delta!((frame) => _client.connection._ask(frame).catch(() => undefined));
-    this.presence = new Presence({
-      _name: name,
-      _watch: () => {
-        if (this._options.presence) return;
-        this._options = { ...this._options, presence: true };
-        if (this._count) _client.connection._send(this._subscribe());
-      },
-      // Without a connection it is said on connecting (`_standing`).
-      _ask: async (frame) => {
-        _client._auto();
-        if (_client.connection._link) return _client.connection._ask(frame);
-      },
-    });
+    this.presence = new Presence(this);
     this._reset();
+  }
+
+  /** @internal Presence is looked at. */
+  _watch(): void {
+    if (this._options.presence) return;
+    this._options = { ...this._options, presence: true };
+    if (this._count) this._client.connection._send(this._subscribe());
+  }
+
+  /** @internal About us; without a connection it is said on connecting (`_standing`). */
+  async _present(type: string, more?: object): Promise<Frame | undefined> {
+    const { connection } = this._client;
+    this._client._auto();
+    if (connection._link) return connection._ask({ type, channel: this.name, ...more });
   }
 
   /** Where a later subscription could go on: `since` of its options. */
@@ -102,20 +104,20 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   /** Counted: as many unsubscribe() as subscribe(). Settles when the server answered; who fails is not counted. */
   subscribe({ signal }: { signal?: AbortSignal } = {}): Promise<Subscribed> {
     this._client._auto();
-    const waiter = new Deferred<Subscribed>(signal);
+    const waiter = defer<Subscribed>(signal);
     const dead = this._client._dead();
     if (dead) waiter._fail(dead);
     else if (!signal?.aborted) {
       this._count++;
       this._waiting.add(waiter);
-      waiter.promise.catch(() => this._waiting.delete(waiter) && this.unsubscribe());
+      waiter.catch(() => this._waiting.delete(waiter) && this.unsubscribe());
       if (this.state == 'attached') this._settle();
       else if (this._count == 1) {
         this._set('attaching');
         this._sent(this._client.connection._send(this._subscribe()));
       }
     }
-    return waiter.promise;
+    return waiter;
   }
 
   /** Answers who waits for subscribe(). With an error they no longer count. */
@@ -294,32 +296,8 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   }
 
   /** `for await (const m of room.messages())`: subscribed while the loop runs. A signal ends it by throwing its reason. */
-  async *messages({ signal, event = '*' }: { signal?: AbortSignal; event?: string } = {}): AsyncGenerator<
-    Message,
-    void,
-    undefined
-  > {
-    const queue: Message[] = [];
-    let more: Deferred<unknown> | undefined;
-    let subscribed;
-    const offs = [
-      this.on(event as '*', (message) => {
-        queue.push(message);
-        more?._done(0);
-      }),
-      this.on('state', () => more?._done(0)),
-    ];
-    try {
-      subscribed = await this.subscribe({ signal });
-      while (/^(att|sus)/.test(this.state)) {
-        if (queue.length > WAITING_MAX) throw new TidewireError(4412, 'Reading too slowly');
-        if (queue[0]) yield queue.shift()!;
-        else await (more = new Deferred(signal)).promise;
-      }
-    } finally {
-      offs.forEach((off) => off());
-      if (subscribed) this.unsubscribe();
-    }
+  async *messages(options?: MessagesOptions): AsyncGenerator<Message, void, undefined> {
+    yield* (await import('./iterate.js')).messages(this as Channel, options);
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {

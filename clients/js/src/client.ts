@@ -3,7 +3,7 @@
 // go to the channel they name.
 import { Channel } from './channel.js';
 import { Connection } from './connection.js';
-import { Deferred } from './deferred.js';
+import { defer } from './deferred.js';
 import { Emitter } from './emitter.js';
 import { CLOSED, TidewireError, errorOf } from './error.js';
 import { Outbox } from './queue.js';
@@ -67,15 +67,12 @@ export class Client<E extends EventMap = EventMap> extends Emitter<{ error: Erro
   async _ask(frame: Frame, signal?: AbortSignal): Promise<Frame> {
     this._auto();
     const { connection } = this;
-    const ready = new Deferred(signal);
-    const look = () => {
+    while (!connection._link) {
       const dead = this._dead();
-      if (dead) ready._fail(dead);
-      else if (connection._link) ready._done(0);
-    };
-    const off = connection.on('change', look);
-    look();
-    await ready.promise.finally(off);
+      if (dead) throw dead;
+      const change = defer<unknown>(signal);
+      await change.finally(connection.on('change', change._done));
+    }
     return connection._ask(frame, signal);
   }
 

@@ -8,7 +8,8 @@
 //
 // Silence is measured by clock, not by counting ticks: timers of a hidden tab stand still.
 import { backoff } from './backoff.js';
-import { Deferred } from './deferred.js';
+import { defer } from './deferred.js';
+import type { Deferred } from './deferred.js';
 import { Emitter } from './emitter.js';
 import { CLOSED, TIMEOUT, TidewireError, UNAVAILABLE, errorOf } from './error.js';
 import type { ClientOptions, ConnectionChange, ConnectionState, Frame, Link, TokenRequest, Transport } from './types.js';
@@ -30,7 +31,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   last: ConnectionChange = { previous: 'initialized', current: 'initialized', attempt: 0 };
 
   private _list: Transport[];
-  private _index: number;
+  private _now: Transport;
   private _proven?: Transport;
   private _tried!: number;
   private _raw?: Link;
@@ -67,9 +68,8 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     super();
     const { share, transports = ['websocket', 'sse', 'polling'] } = _options;
     this._list = share ? [share] : transports.map((t) => (typeof t == 'string' ? KNOWN[t]! : t));
-    this._index = this._list.findIndex((t) => t.name == this._memory());
-    this._proven = this._list[this._index];
-    if (!this._proven) this._index = 0;
+    this._proven = this._list.find((t) => t.name == this._memory());
+    this._now = this._proven ?? this._list[0]!;
   }
 
   get state(): ConnectionState {
@@ -84,7 +84,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   }
 
   connect(): void {
-    if (!/^(init|closed|fail)/.test(this.state)) return;
+    if (this._hooked) return;
     this._hook();
     this._tried = this._attempt = 0;
     this._renewed = false;
@@ -94,8 +94,8 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   /** Drop what there is and connect at once. */
   reconnect(): void {
     this._drop();
-    if (/^(init|closed|fail)/.test(this.state)) this.connect();
-    else this._start('connect');
+    if (this._hooked) this._start('connect');
+    else this.connect();
   }
 
   close(): void {
@@ -131,10 +131,10 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   /** @internal A frame with an answer. */
   _ask(frame: Frame, signal?: AbortSignal): Promise<Frame> {
     const ref = ++this._refs;
-    const asked = new Deferred<Frame>(signal, this._options.timeout ?? 10000, () => this._asked.delete(ref));
+    const asked = defer<Frame>(signal, this._options.timeout ?? 10000, () => this._asked.delete(ref));
     this._asked.set(ref, asked);
     if (!this._send({ ...frame, ref })) asked._fail(new TidewireError(UNAVAILABLE, 'Not connected'));
-    return asked.promise;
+    return asked;
   }
 
   /** @internal Binary with an answer goes over HTTP, as it is. */
@@ -150,6 +150,10 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     this._emit('change', this.last);
   }
 
+  private _next(): Transport | undefined {
+    return this._list[this._list.indexOf(this._now) + 1];
+  }
+
   private async _token(reason: TokenRequest['reason'], signal: AbortSignal) {
     const { token } = this._options;
     return (this._bearer = typeof token == 'function' ? await token({ reason, signal }) : token);
@@ -159,7 +163,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     clearTimeout(this._timer);
     const attempt = (this._try = new AbortController());
     const mine = () => this._try == attempt;
-    const transport = this._list[this._index]!;
+    const transport = this._now;
     this._set('connecting', { transport: transport.name });
     const { timeout = 10000, WebSocket = globalThis.WebSocket, fetch = globalThis.fetch } = this._options;
     try {
@@ -167,14 +171,14 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
       if (!mine()) return;
       this._timer = setTimeout(
         () => this._lost(TIMEOUT),
-        transport == this._proven || !this._list[this._index + 1] ? timeout : Math.min(timeout, PROBE_MS),
+        transport == this._proven || !this._next() ? timeout : Math.min(timeout, PROBE_MS),
       );
       const link = await transport.open({
         base: this._base,
         token,
         session: this._session,
         WebSocket,
-        fetch: (...a) => fetch(...a),
+        fetch,
         standing: this._hooks._standing,
         alive: () => mine() && this._alive(),
         frame: (frame, raw) => mine() && this._frame(frame, raw),
@@ -222,10 +226,10 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   private _up({ session, ticket, ping, recovered }: Frame) {
     if (this._link) return; // a stream that was opened anew for other channels
     clearTimeout(this._timer);
-    this._proven = this._list[this._index]!;
+    this._proven = this._now;
     this._tried = 0;
     this._ours = recovered ? new Set() : undefined;
-    this._memory(this._index ? this._proven.name : '');
+    this._memory(this._now == this._list[0] ? '' : this._now.name);
     if (ticket) this._session = `${session}.${ticket}`;
     this._ping = this._options.heartbeat ?? ping ?? this._ping;
     this._watch = setInterval(() => this._look(), this._ping / 2);
@@ -266,7 +270,7 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   }
 
   private _end(state: ConnectionState, error: Error) {
-    this._hooked!.abort();
+    this._hooked = this._hooked?.abort() as undefined;
     this._settle(error);
     this._set(state, { error });
     this._hooks._down(error);
@@ -276,11 +280,10 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
     const up = this._link;
     const uptime = Date.now() - this._since;
     this._drop();
-    if ([4401, 4402, 4403, 4407, 4430].includes(code)) {
-      // With another token it may go: once, and from the start (a WebSocket cannot tell that it was the token).
-      if (/[127]$/.test(String(code)) && typeof this._options.token == 'function' && !this._renewed) {
+    if (/^44(0[1237]|30)$/.test(code as never)) {
+      // With another token it may go: once.
+      if (/[127]$/.test(code as never) && typeof this._options.token == 'function' && !this._renewed) {
         this._renewed = true;
-        this._index = 0;
         this._start('rejected');
       } else this._end('failed', error);
       return;
@@ -290,12 +293,13 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
         this._attempt = 0;
         this._renewed = false;
       }
-    } else if (this._list[1] && (this._list[this._index] != this._proven || ++this._tried > 2)) {
+    } else if (this._now != this._proven || ++this._tried > 2) {
       // It never opened: the next one may pass where this one does not. What once worked gets
       // three tries first, for then it is rather the server that is away.
-      this._index = this._list[this._index] == this._proven ? 0 : (this._index + 1) % this._list.length;
+      const next = this._now == this._proven ? undefined : this._next();
       this._proven = undefined;
-      if (this._index) return void this._start('connect');
+      this._now = next ?? this._list[0]!;
+      if (next) return void this._start('connect');
     }
     this._wait(backoff(this._attempt++, this._options.reconnect), error);
   }
@@ -321,33 +325,29 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   /** The browser's hints: they make us look, or try at once. */
   private _hook() {
     const { signal } = (this._hooked = new AbortController());
-    const hook = (target: EventTarget, names: string, fn: (event: Event) => void) =>
-      names.split(' ').forEach((name) => target?.addEventListener?.(name, fn, { signal }));
-    const { document } = globalThis;
-    const wake = () => {
-      if (document?.visibilityState == 'hidden') return;
+    const hook = (names: string, fn: (event: Event) => void) =>
+      names.split(' ').forEach((name) => globalThis.addEventListener?.(name, fn, { signal }));
+    // Those of the document bubble.
+    hook('online offline pageshow visibilitychange resume', () => {
+      if (globalThis.document?.visibilityState == 'hidden') return;
       if (/^(dis|sus)/.test(this.state)) this._start('connect');
       else this._check(PROBE_MS);
-    };
+    });
     // A frozen page keeps no connection: let go of it so that the session waits for us.
-    const sleep = (event: Event) => {
+    hook('pagehide freeze', (event) => {
       if ((event as PageTransitionEvent).persisted == false || !/^conn/.test(this.state)) return;
       this._drop();
       this._set('disconnected');
-    };
-    hook(globalThis as never, 'online offline pageshow', wake);
-    hook(document, 'visibilitychange resume', wake);
-    hook(globalThis as never, 'pagehide', sleep);
-    hook(document, 'freeze', sleep);
+    });
   }
 
   /** What worked here last, for a while: a blocked WebSocket costs seconds each time. */
   private _memory(name?: string): string | undefined {
     const slot = 'tidewire:' + this._base;
     try {
-      if (name) localStorage[slot] = JSON.stringify([name, Date.now() + REMEMBER_MS]);
-      else if (name == '') localStorage.removeItem(slot);
-      const [known, until] = JSON.parse(localStorage[slot]);
+      if (name) localStorage[slot] = [name, Date.now() + REMEMBER_MS];
+      else if (name == '') delete localStorage[slot];
+      const [known, until] = localStorage[slot].split(',');
       if (until > Date.now()) return known;
     } catch {
       // no memory, or no storage

@@ -3,31 +3,28 @@
 // not look at it gets no unhandled rejection.
 import { TIMEOUT, TidewireError } from './error.js';
 
-export class Deferred<T> {
-  readonly promise: Promise<T>;
-  _done!: (value: T) => void;
-  _fail!: (error: unknown) => void;
+export type Deferred<T> = Promise<T> & { _done(value: T): void; _fail(error: unknown): void };
 
-  constructor(signal?: AbortSignal, ms?: number, ended?: () => void) {
-    this.promise = new Promise((resolve, reject) => {
-      const stop = () => this._fail(signal!.reason);
-      const timer = ms && setTimeout(() => this._fail(new TidewireError(TIMEOUT, 'Timed out')), Math.min(ms, 2 ** 31 - 1));
-      let over: boolean;
-      const end =
-        <V>(settle: (value: V) => void) =>
-        (value: V) => {
-          if (over) return;
-          over = true;
-          clearTimeout(timer as never);
-          signal?.removeEventListener('abort', stop);
-          settle(value);
-          ended?.();
-        };
-      this._done = end(resolve);
-      this._fail = end(reject);
-      signal?.addEventListener('abort', stop);
-      if (signal?.aborted) stop();
-    });
-    this.promise.catch(() => {});
-  }
+export function defer<T>(signal?: AbortSignal, ms?: number, ended?: () => void): Deferred<T> {
+  const stop = () => made._fail(signal!.reason);
+  const timer = ms && setTimeout(() => made._fail(new TidewireError(TIMEOUT, 'Timed out')), Math.min(ms, 2 ** 31 - 1));
+  let over: boolean;
+  let ends!: Pick<Deferred<T>, '_done' | '_fail'>;
+  const made = new Promise<T>((resolve, reject) => {
+    const end =
+      <V>(settle: (value: V) => void) =>
+      (value: V) => {
+        if (over) return;
+        over = true;
+        clearTimeout(timer as never);
+        signal?.removeEventListener('abort', stop);
+        settle(value);
+        ended?.();
+      };
+    ends = { _done: end(resolve), _fail: end(reject) };
+  }) as Deferred<T>;
+  Object.assign(made, ends).catch(() => {});
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  return made;
 }

@@ -4,20 +4,16 @@
 import type { Frame } from './types.js';
 
 export class TidewireError extends Error {
-  readonly code: number;
+  declare readonly code: number;
   /** What to do about it, in a sentence. */
-  readonly hint: string;
+  declare readonly hint: string;
   /** The same thing may work later without a change. */
-  readonly retryable: boolean;
-  readonly channel?: string;
+  declare readonly retryable: boolean;
+  declare readonly channel?: string;
 
   constructor(code: number, message: string, hint = '', retryable = code === TIMEOUT || code >= 4500, channel?: string) {
     super(message);
-    this.name = 'TidewireError';
-    this.code = code;
-    this.hint = hint;
-    this.retryable = retryable;
-    this.channel = channel;
+    Object.assign(this, { name: 'TidewireError', code, hint, retryable, channel });
   }
 }
 

@@ -6,6 +6,7 @@ export type { ChannelEvents } from './channel.js';
 export { Client, createClient } from './client.js';
 export { Connection } from './connection.js';
 export type { Emitter } from './emitter.js';
+export type { MessagesOptions } from './iterate.js';
 export { TidewireError } from './error.js';
 export type { Failed, Outbox } from './queue.js';
 export type { Presence } from './presence.js';

@@ -6,9 +6,9 @@ import type { Frame, Member } from './types.js';
 
 /** What presence needs of its channel. */
 export interface PresencePort {
-  _name: string;
+  name: string;
   _watch(): void;
-  _ask(frame: Frame): Promise<Frame | undefined>;
+  _present(type: string, more?: object): Promise<Frame | undefined>;
 }
 
 type Wire = { key: string; metas?: unknown[] }[] | undefined;
@@ -30,7 +30,7 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
   /** Be there, now and after every break. Default key: the identity's `sub`, else this connection. */
   async enter(meta?: M, key?: string): Promise<void> {
     this._mine.set(key, meta);
-    await this._port._ask({ type: 'track', channel: this._port._name, key, meta });
+    await this._port._present('track', { key, meta });
   }
 
   update(meta: M, key?: string): Promise<void> {
@@ -38,7 +38,7 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
   }
 
   async leave(key?: string): Promise<void> {
-    if (this._mine.delete(key)) await this._port._ask({ type: 'untrack', channel: this._port._name, key });
+    if (this._mine.delete(key)) await this._port._present('untrack', { key });
   }
 
   /** As known now; stays up to date while the channel is subscribed with presence. */
@@ -48,13 +48,12 @@ export class Presence<M = unknown> extends Emitter<{ enter: Member<M>; update: M
 
   /** Ask the server. */
   async get(): Promise<Member<M>[]> {
-    const answer = await this._port._ask({ type: 'presence', channel: this._port._name });
-    return answer?.state ?? this.members;
+    return (await this._port._present('presence'))?.state ?? this.members;
   }
 
   /** @internal What we stand for, to be said again. */
   _standing(): Frame[] {
-    return [...this._mine].map(([key, meta]) => ({ type: 'track', channel: this._port._name, key, meta }));
+    return [...this._mine].map(([key, meta]) => ({ type: 'track', channel: this._port.name, key, meta }));
   }
 
   /** @internal */

@@ -3,7 +3,8 @@
 // that the server takes it once. A store (`@tidewire/client/outbox`) lets it outlive the page.
 import { bytesOf } from './binary.js';
 import type { Connection } from './connection.js';
-import { Deferred } from './deferred.js';
+import { defer } from './deferred.js';
+import type { Deferred } from './deferred.js';
 import { Emitter } from './emitter.js';
 import { CLOSED, TidewireError, UNAVAILABLE } from './error.js';
 import type { Ack, OutboxEntry, OutboxStore, PublishOptions } from './types.js';
@@ -40,7 +41,7 @@ export class Outbox extends Emitter<{ sent: Ack; failed: Failed; change: number 
       ?.load()
       .then((entries) => {
         const fresh = this._items.splice(0);
-        entries.forEach((entry) => this._push(entry, {}, true));
+        entries.forEach((entry) => this._add(entry, {}, true));
         this._items.push(...fresh);
         this._flush();
       })
@@ -63,45 +64,39 @@ export class Outbox extends Emitter<{ sent: Ack; failed: Failed; change: number 
   }
 
   /** @internal */
-  _add(entry: OutboxEntry, options: PublishOptions = {}): Promise<Ack> {
-    const ack = this._push(entry, options);
-    if (options.queue === false && !this._connection._link) ack._fail(new TidewireError(UNAVAILABLE, 'Not connected'));
-    else if (this.size > (this._store?.limit ?? 1000)) ack._fail(new TidewireError(4428, 'The outbox is full'));
-    else {
-      const ready = () => {
-        item._stored = true;
-        this._flush();
-      };
-      const item = this._items[this.size - 1]!;
-      // A store that fails must not keep the message from being sent.
-      if (this._store) this._loaded!.then(() => this._store!.add(entry)).then(ready, ready);
-      else ready();
-    }
-    return ack.promise;
-  }
-
-  private _push(entry: OutboxEntry, { timeout = Infinity, signal }: PublishOptions, stored?: boolean) {
-    const left = entry.created + (this._store?.maxAge ?? 300000) - Date.now();
-    const ack = new Deferred<Ack>(signal, Math.max(1, Math.min(timeout, left)), () => {
-      this._items = this._items.filter((i) => i._ack != ack);
+  _add(entry: OutboxEntry, { timeout = Infinity, signal, queue }: PublishOptions = {}, loaded?: boolean): Promise<Ack> {
+    const { _store } = this;
+    const left = entry.created + (_store?.maxAge ?? 300000) - Date.now();
+    const ack = defer<Ack>(signal, Math.max(1, Math.min(timeout, left)), () => {
+      this._items = this._items.filter((i) => i != item);
       this._emit('change', this.size);
       this._flush();
     });
-    this._items.push({ _entry: entry, _stored: stored, _ack: ack });
-    ack.promise.then(
+    const item: Item = { _entry: entry, _stored: loaded || !_store, _ack: ack };
+    const ready = () => {
+      item._stored = true;
+      this._flush();
+    };
+    this._items.push(item);
+    ack.then(
       (answer) => {
-        this._store?.remove(entry.id);
+        _store?.remove(entry.id);
         this._emit('sent', answer);
       },
       (error) => {
         if (error.code == CLOSED) return;
-        this._store?.remove(entry.id);
+        _store?.remove(entry.id);
         if (signal?.aborted) return;
         if (this.failed.push({ entry, error }) > 1000) this.failed.shift();
         this._emit('failed', { entry, error });
       },
     );
     this._emit('change', this.size);
+    if (queue === false && !this._connection._link) ack._fail(new TidewireError(UNAVAILABLE, 'Not connected'));
+    else if (!loaded && this.size > (_store?.limit ?? 1000)) ack._fail(new TidewireError(4428, 'The outbox is full'));
+    // A store that fails must not keep the message from being sent.
+    else if (!item._stored) this._loaded!.then(() => _store!.add(entry)).then(ready, ready);
+    else this._flush();
     return ack;
   }
 

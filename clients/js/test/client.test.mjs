@@ -83,6 +83,13 @@ test('states follow the connection, and close leaves nothing running', async (t)
   ]);
 });
 
+test('a client that was never connected closes too', () => {
+  const client = createClient({ url: 'http://x' });
+  client.close();
+  assert.equal(client.connection.state, 'closed');
+  client.close();
+});
+
 test('a channel goes on where it was: each message once, in order', async (t) => {
   const { client, transport } = make(t);
   const room = client.channel('c');
