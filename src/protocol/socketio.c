@@ -71,6 +71,7 @@ struct socketio_socket *socketio_new(struct engineio *e, const struct socketio_n
     s->nsp_n = (uint8_t)nsp.n;
     memcpy(s->nsp, nsp.p, nsp.n);
     list_push(&e->sockets, &s->link);
+    metric_add(M_SOCKETIO_SOCKETS, 1);
     return s;
 }
 
@@ -118,6 +119,7 @@ void socketio_free(struct socketio_socket *s)
     mem_free(s->auth);
     s->auth = NULL;
     s->state = SOCKET_GONE;
+    metric_add(M_SOCKETIO_SOCKETS, -1);
     list_push(&home->graveyard, &s->link); /* a caller may still look at it */
     home->free_task.run = free_dead;
     loop_at_turn_end(s->loop, TURN_FREE, &home->free_task);

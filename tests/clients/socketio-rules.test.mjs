@@ -2,7 +2,7 @@
 // The guide's chat without code: the event rules that `tidewire dev` brings, and what else rules
 // can say; the same chat as a program (examples/chat.c); and its members in three dialects.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { EventSource } from 'eventsource';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -154,6 +154,37 @@ describe('the chat of the guide by rules', () => {
   });
 });
 
+test('sub, pub and tail speak with Socket.IO clients; metrics count them', async (t) => {
+  const s = await serve(t, { config: { channels: { rules } } });
+  const env = { ...process.env, TIDEWIRE_URL: s.url, TIDEWIRE_TOKEN: s.serviceKey };
+  const verb = (...args) => {
+    const child = spawn(BIN, args, { cwd: s.data, env });
+    child.said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { child.said += d; });
+    t.after(() => child.kill('SIGKILL'));
+    return child;
+  };
+  const sub = verb('sub', 'room-6', '--raw', '--count', '2', '--token', s.serviceKey);
+  const tail = verb('tail', '--json', '--token', s.serviceKey);
+  await until(() => tail.said.includes('watching'), () => `tail: ${tail.said}`);
+  await until(() => s.metric('tidewire_subscriptions').then((n) => n === 1), () => `sub: ${sub.said}`);
+  const a = await User.join('ann', 'room-6', { s });
+  assert.equal(await s.metric('tidewire_socketio_sockets'), 1);
+  await a.emit('send-message', { roomId: 'room-6', message: 'hear, hear' });
+  await until(() => sub.said.includes('hear, hear'), () => `sub: ${sub.said}`);
+  verb('pub', 'room-6', 'new-message', '{"message":"from a shell"}', '--token', s.serviceKey);
+  await until(() => a.heard('new-message').length, 'what was published');
+  assert.deepEqual(a.heard('new-message'), [{ message: 'from a shell' }]);
+  a.leave();
+  const lines = () => tail.said.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  await until(() => lines().some((e) => e.type === 'session' && e.event === 'end' && e.sub === 'ann'), () => `tail: ${tail.said}`);
+  const seen = lines();
+  assert.ok(seen.some((e) => e.type === 'message' && e.channel === 'room-6' && JSON.stringify(e).includes('hear, hear')));
+  assert.match(JSON.stringify(seen.find((e) => e.event === 'open' && e.sub === 'ann')), /socketio/);
+  assert.ok(await s.metric('tidewire_messages_received_total{protocol="socketio"}') >= 3);
+  await until(() => s.metric('tidewire_socketio_sockets').then((n) => n === 0), 'nobody is left');
+});
+
 test('rules: other values, acks, to all, to the sender, members only, several arguments', async (t) => {
   const s = await serve(t, {
     config: {
@@ -218,7 +249,6 @@ test('examples/chat.c: the words of the guide, rooms, typing that ends with its 
   const secret = 'a secret of at least thirty-two bytes';
   const s = new Server({});
   s.secret = secret;
-  const { spawn } = await import('node:child_process');
   const child = spawn(path.join(path.dirname(fs.realpathSync(BIN)), 'examples/chat'),
     ['--http.listen=127.0.0.1:0', `--auth.jwt_secret=${secret}`, `--data=${s.data}`, '--drain.timeout=200ms'],
     { stdio: ['ignore', 'pipe', 'pipe'] });
