@@ -155,7 +155,7 @@ test:
 deps:
 	@tools/deps run
 run: deps
-	@$(MAKE) --no-print-directory build/tidewire
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) build/tidewire
 	build/tidewire dev $(ARGS)
 # BENCH=quick (default, some minutes) or full; the floors are in bench/floor.
 FLOORS := $(patsubst bench/floor/%.c,$(B)/floor/%,$(wildcard bench/floor/*.c))

@@ -30,8 +30,8 @@ char *tw_server_banner(tw_server *s, bool color)
     buf_printf(&out, "\n  %sTidewire %s%s", color ? "\033[1m" : "", tw_version(),
                color ? "\033[0m" : "");
     if (s->source->develop)
-        buf_printf(&out, "  %sdevelopment: everybody on this machine may do everything%s",
-                   color ? "\033[33m" : "", color ? "\033[0m" : "");
+        buf_printf(&out, "  %sdevelopment: for this machine alone%s%s", color ? "\033[33m" : "",
+                   s->boot->auth_anonymous ? ", nobody needs a token" : "", color ? "\033[0m" : "");
     buf_add_z(&out, "\n\n");
     add_line(&out, color, "Page", "", url, "/");
     add_line(&out, color, "WebSocket", tls ? "wss://" : "ws://", place, "/socket");

@@ -343,6 +343,20 @@ test('sub follows a server through a restart and misses nothing', async () => {
   await stop(b);
 });
 
+test('dev takes the file that init wrote, with a secret of its own', async () => {
+  const cwd = folder();
+  assert.equal(run(['init'], { cwd }).code, 0);
+  const { child, env } = await dev(cwd);
+  assert.ok(!child.text.includes('nobody_can_enter'));
+  const publish = async (bearer) => (await fetch(`${env.TIDEWIRE_URL}/api/publish`, {
+    method: 'POST', body: '{"channel":"c","content":1}',
+    headers: bearer ? { authorization: `Bearer ${bearer}` } : {} })).status;
+  assert.equal(await publish(), 401); // as the file says
+  assert.equal(await publish(run(['token', 'mint', '--sub', 'u'], { cwd }).out.trim()), 200);
+  assert.equal(await publish(env.TIDEWIRE_SERVICE_KEY), 200);
+  await stop(child);
+});
+
 test('dev serves the files of a folder, and never what is secret', async () => {
   const cwd = folder();
   const outside = folder();
