@@ -99,7 +99,10 @@ void session_detach(struct session *s, int err)
         session_end(s, err, false);
         return;
     }
-    position_fold_acked(s);
+    /* Who fell silent may never have read what its kernel took, and cannot once we reset the
+     * connection: there a repeat is the better mistake. */
+    if (err != E_TIMEOUT)
+        position_fold_acked(s);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
     log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);

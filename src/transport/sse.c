@@ -25,7 +25,8 @@ struct sse {
     struct timer ping;
     struct places places; /* in own arena: outlives the request's views */
     struct arena arena;
-    bool gzip, chunked, frames, is_ended;
+    size_t asked; /* subscriptions not answered yet */
+    bool gzip, chunked, frames, is_greeted, is_ended;
 };
 
 static struct transport_home *home_of(const struct sse *e)
@@ -102,8 +103,13 @@ static const struct outlet_ops outlet_ops = {.send = on_send, .close = on_close}
 /* ---- the dialect's words on a stream -----------------------------------------------------------
  */
 
+/* An id with a hole would be taken for "from now on" there: until all places are known, events
+ * have none. */
 static void add_id(struct sse *e, struct buf *out)
 {
+    for (size_t i = 0; i < e->places.count; i++)
+        if (!e->places.list[i].has_at && !e->places.list[i].is_closed)
+            return;
     places_add_cursor(&e->places, false, out);
 }
 
@@ -148,16 +154,44 @@ static void tell_gap(struct sse *e, struct str channel, uint64_t from, uint64_t 
     buf_free(&b);
 }
 
+/* "connected", with the place where this stream begins: from there on nothing is missed. Who
+ * comes back with an id keeps his until an event brings another. */
+static void greet(struct sse *e, bool with_id)
+{
+    struct buf hello = {0}, id = {0};
+    e->is_greeted = true;
+    if (with_id)
+        add_id(e, &id);
+    buf_printf(&hello, "{\"type\":\"connected\",\"timestamp\":%llu}",
+               (unsigned long long)loop_wall_ms(e->req->loop));
+    write_event(e, STR_NONE, buf_str(&id), buf_str(&hello));
+    buf_free(&hello);
+    buf_free(&id);
+}
+
+static void note_place(struct sse *e, const struct answer *a)
+{
+    struct place *p = places_find(&e->places, a->channel);
+    const struct hub_subscribed *sub = a->subscribed;
+    e->asked--;
+    if (a->err || !sub) {
+        p->is_closed = true;
+        return;
+    }
+    /* Before the missed messages: their first is what the client has not got. */
+    uint64_t at = sub->missed_count ? sub->missed[0]->offset - 1 : sub->at.offset;
+    place_set(p, str_from(sub->at.epoch), at);
+}
+
 static void on_answer(struct session *s, const struct answer *a)
 {
     struct sse *e = session_user(s);
     const struct hub_subscribed *sub = a->subscribed;
-    if (a->type == REQUEST_SUBSCRIBE && sub && !a->err) {
-        struct place *p = places_find(&e->places, a->channel);
-        /* Before the missed messages: their first is what the client has not got. */
-        uint64_t at = sub->missed_count ? sub->missed[0]->offset - 1 : sub->at.offset;
-        place_set(p, str_from(sub->at.epoch), at);
-    }
+    bool knew = e->is_greeted;
+    if (a->type == REQUEST_SUBSCRIBE)
+        note_place(e, a);
+    if (!e->is_greeted && !e->asked)
+        greet(e, true);
     if (e->frames) {
         if (a->err || a->type == REQUEST_SUBSCRIBE || a->type == REQUEST_PRESENCE)
             native_each_frame(a, emit_frame, e);
@@ -174,7 +208,7 @@ static void on_answer(struct session *s, const struct answer *a)
         return;
     if (sub->gap_to)
         tell_gap(e, a->channel, sub->gap_from, sub->gap_to);
-    else if (!sub->missed_count)
+    else if (!sub->missed_count && knew)
         write_id(e);
     if (sub->presence) {
         struct buf b = {0};
@@ -284,6 +318,14 @@ static void on_drained(struct http_request *req)
         session_drained(e->session);
 }
 
+static bool comes_back(const struct sse *e)
+{
+    for (size_t i = 0; i < e->places.count; i++)
+        if (!e->places.list[i].has_at)
+            return false;
+    return true;
+}
+
 static void begin(struct sse *e)
 {
     struct http_request *req = e->req;
@@ -307,17 +349,16 @@ static void begin(struct sse *e)
     }
     buf_clear(&b);
     sse_add_retry(&b, config->sse_retry_ms);
-    struct buf hello = {0};
-    if (e->frames) {
-        native_add_connected(&hello, session_name(e->session), STR_NONE, false, config->sse_ping_ms,
-                             loop_wall_ms(req->loop));
-    } else {
-        buf_printf(&hello, "{\"type\":\"connected\",\"timestamp\":%llu}",
-                   (unsigned long long)loop_wall_ms(req->loop));
-    }
-    (void)sse_add_event(&b, STR_NONE, STR_NONE, buf_str(&hello));
     write_text(e, buf_str(&b));
-    buf_free(&hello);
+    buf_clear(&b);
+    if (e->frames) {
+        native_add_connected(&b, session_name(e->session), STR_NONE, false, config->sse_ping_ms,
+                             loop_wall_ms(req->loop));
+        write_event(e, STR_NONE, STR_NONE, buf_str(&b));
+        e->is_greeted = true;
+    } else if (comes_back(e)) {
+        greet(e, false);
+    }
     buf_free(&b);
 }
 
@@ -339,6 +380,7 @@ static void subscribe_all(struct sse *e)
     r.presence = str_is(http_query(req, "presence"), "1");
     if (num_u64(history, &count))
         r.since.history = count > 1000 ? 1000 : (size_t)count;
+    e->asked = e->places.count;
     for (size_t i = 0; i < e->places.count && e->session; i++) {
         struct place *p = &e->places.list[i];
         r.channel = p->channel;

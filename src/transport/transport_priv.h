@@ -108,6 +108,7 @@ struct place {
     struct str channel;
     struct position at;
     bool has_at;
+    bool is_closed; /* it may not be read: nothing to be known */
 };
 struct places {
     struct place *list;

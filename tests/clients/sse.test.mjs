@@ -74,9 +74,8 @@ describe('the answer', () => {
     const channel = fresh();
     const { epoch } = await say(channel, 'before');
     const s = await open(`channel=${channel}`);
-    const at = await s.events.find((e) => e.id !== undefined, 'an id');
-    assert.equal(at.id, `${epoch}-1`);
-    assert.equal(at.data, undefined, 'an id alone is no event');
+    const at = await s.data();
+    assert.deepEqual([at.id, JSON.parse(at.data).type], [`${epoch}-1`, 'connected']);
     await s.close();
   });
   test('heartbeats are comments', async () => {
@@ -235,6 +234,18 @@ describe('several channels in one stream', () => {
     }
     assert.deepEqual(got.filter((d) => d[0] === 'a'), ['a1', 'a2', 'a3', 'a4']);
     assert.deepEqual(got.filter((d) => d[0] === 'b'), ['b1', 'b2', 'b3', 'b4']);
+  });
+  test('no id has a hole: a cut would make it "from now on"', async () => {
+    for (let i = 0; i < 20; i++) {
+      const names = [fresh(), fresh(), fresh()];
+      for (const c of names) await say(c, c);
+      const s = await open(`history=1&${names.map((c) => `channel=${c}`).join('&')}`);
+      for (let got = 0; got < 4; got++) {
+        const { id } = await s.data();
+        if (id !== undefined) assert.match(id, /^[a-z0-9]+-\d~[a-z0-9]+-\d~[a-z0-9]+-\d$/);
+      }
+      await s.close();
+    }
   });
   test('one that may not be read does not take the others with it', async () => {
     const a = fresh();

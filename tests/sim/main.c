@@ -45,12 +45,15 @@ static void hurt(struct scene *sc)
         client_step(c);
         if ((peer = client_peer(c)) != NULL) {
             sim_peer_vanish(peer);
+            client_falls_silent(c);
             client_give_up(c);
         }
         break;
     case 4:
-        if (peer)
+        if (peer) {
+            client_falls_silent(c);
             sim_peer_stall(peer, true);
+        }
         break;
     case 5:
         if (peer)
@@ -146,7 +149,7 @@ int main(int argc, char **argv)
     uint64_t seed = number(argc > 1 ? argv[1] : getenv("SEED"), 1);
     uint64_t seeds = number(argc > 2 ? argv[2] : getenv("SEEDS"), argc > 1 ? 1 : 100);
     unsigned passed = 0, failed = 0;
-    log_setup(LOG_ERROR, false);
+    log_setup(getenv("TRACE") ? LOG_DEBUG : LOG_ERROR, false);
     for (uint64_t i = 0; i < seeds; i++) {
         if (run(seed + i))
             passed++;

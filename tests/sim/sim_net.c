@@ -46,6 +46,9 @@ struct sock {
     size_t shown;     /* of in: what the owner has seen and not used; never shown less again */
     uint64_t position, acked;
     uint64_t silent_since_ms; /* unacknowledged bytes to a peer that has vanished */
+    struct timer linger;      /* closing: dies when the peer takes nothing for linger_ms */
+    uint64_t linger_ms;
+    size_t linger_seen;
     bool is_moved, is_paused, is_closing, is_dead, is_end, was_full, is_dirty, shut_after_flush;
     int err;
     char name[32];
@@ -190,6 +193,7 @@ static void die(struct sock *s, int err)
 {
     if (s->is_dead)
         return;
+    timer_stop(&s->linger);
     s->is_dead = s->is_closing = true;
     s->err = err;
     s->close_task.run = on_free;
@@ -405,11 +409,27 @@ void sock_resume(struct sock *s)
     mark(s);
 }
 
+static void on_linger_end(struct loop *l, struct timer *t)
+{
+    struct sock *s = LIST_OF(t, struct sock, linger);
+    if (s->out.n == s->linger_seen) {
+        die(s, E_TIMEOUT);
+        return;
+    }
+    s->linger_seen = s->out.n;
+    timer_set(l, t, s->linger_ms, on_linger_end);
+}
+
 void sock_close(struct sock *s, uint64_t linger_ms)
 {
-    (void)linger_ms;
+    if (s->is_closing)
+        return;
     s->is_closing = true;
     s->shut_after_flush = true;
+    s->linger_ms = linger_ms;
+    s->linger_seen = s->out.n;
+    if (linger_ms)
+        timer_set(s->loop, &s->linger, linger_ms, on_linger_end);
     mark(s);
 }
 

@@ -170,6 +170,8 @@ struct client {
     uint64_t retry_ms, poll_sent_ms;
     bool is_open;     /* head of the answer was read */
     bool is_waiting;  /* a poll was sent */
+    bool fell_silent; /* the server will take it for dead, and trust no acknowledgement ... */
+    bool may_repeat;  /* ... and has: the next connection may bring messages again */
     char session[64]; /* WebSocket: name.ticket */
     char cursor[600]; /* SSE: Last-Event-ID; poll: cursor */
     char id[600];     /* SSE: of the event being read */
@@ -180,7 +182,7 @@ struct client {
 struct client *client_new(struct loops *ls, enum client_kind kind, unsigned channel)
 {
     static unsigned number;
-    static const char *const kinds[] = {"ws", "sse", "sse-multi", "poll"};
+    static const char *const kinds[] = {"ws", "ws-proxied", "sse", "sse-multi", "poll"};
     struct client *c = mem_new(sizeof(*c));
     c->ls = ls;
     c->kind = kind;
@@ -210,6 +212,11 @@ const struct heard *client_heard(const struct client *c, unsigned channel)
     return &c->heard[channel];
 }
 
+void client_falls_silent(struct client *c)
+{
+    c->fell_silent = c->kind == CLIENT_WS;
+}
+
 void client_give_up(struct client *c)
 {
     if (c->peer)
@@ -235,6 +242,13 @@ static void hear(struct client *c, struct str channel, uint64_t offset)
     unsigned index = channel.n == 2 ? (unsigned)(channel.p[1] - '0') : 99;
     CHECK(index < WORLD_CHANNELS);
     struct heard *h = &c->heard[index];
+    if (h->is_new && offset <= h->last)
+        h->last = offset - 1;
+    h->is_new = false;
+    if (h->has_begun && offset <= h->last && c->may_repeat) {
+        h->last = offset; /* again, but from here on without a hole */
+        return;
+    }
     if (h->has_begun && offset <= h->last)
         h->twice++;
     else if (h->has_begun && offset != h->last + 1)
@@ -249,8 +263,9 @@ static void hear_gap(struct client *c, struct str channel, uint64_t to)
 {
     struct heard *h = &c->heard[channel.p[1] - '0'];
     h->gaps++;
-    if (to > h->last)
+    if (to > h->last || h->is_new)
         h->last = to;
+    h->is_new = false;
 }
 
 /* A frame of the dialect, from WebSocket or poll. */
@@ -268,9 +283,11 @@ static void on_frame(struct client *c, struct str json)
         struct str ticket = field_text(json, "ticket");
         struct str session = field_text(json, "session");
         snprintf(c->session, sizeof(c->session), "%.*s.%.*s", STR_ARG(session), STR_ARG(ticket));
+        c->may_repeat = c->fell_silent || c->kind == CLIENT_WS_PROXIED;
+        c->fell_silent = false;
     } else if (str_is(type, "subscribed") && str_find_str(json, STR("\"recovered\":true")) < 0 &&
                !c->heard[channel.p[1] - '0'].has_begun) {
-        c->heard[channel.p[1] - '0'].has_begun = true;
+        c->heard[channel.p[1] - '0'].has_begun = c->heard[channel.p[1] - '0'].is_new = true;
         c->heard[channel.p[1] - '0'].last = field_u64(json, "offset");
     }
 }
@@ -317,8 +334,9 @@ static void step_ws(struct client *c)
         if (opcode == 1)
             on_frame(c, str_of(in.p + head, n));
         if (opcode == 9) {
-            uint8_t pong[6] = {0x8a, 0x80, 0, 0, 0, 0};
-            sim_peer_send(c->peer, pong, sizeof(pong));
+            uint8_t pong[6 + 125] = {0x8a, (uint8_t)(0x80 | n), 0, 0, 0, 0};
+            memcpy(pong + 6, in.p + head, n);
+            sim_peer_send(c->peer, pong, 6 + n);
         }
         sim_peer_consume(c->peer, head + n);
     }
@@ -433,11 +451,13 @@ static void connect_client(struct client *c)
     c->peer = sim_dial(c->ls, address);
     switch (c->kind) {
     case CLIENT_WS:
+    case CLIENT_WS_PROXIED:
         snprintf(head, sizeof(head),
-                 "GET /socket?session=%s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
+                 "GET /socket?session=%s HTTP/1.1\r\nHost: localhost\r\n%sUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                 c->session[0] ? c->session : "none");
+                 c->session[0] ? c->session : "none",
+                 c->kind == CLIENT_WS_PROXIED ? "Via: 1.1 sim\r\n" : "");
         sim_peer_send(c->peer, head, strlen(head));
         snprintf(head, sizeof(head), "{\"type\":\"subscribe\",\"channel\":\"c%u\"}", c->first);
         send_ws_text(c, head);
@@ -463,6 +483,7 @@ void client_step(struct client *c)
         return;
     switch (c->kind) {
     case CLIENT_WS:
+    case CLIENT_WS_PROXIED:
         step_ws(c);
         break;
     case CLIENT_SSE:

@@ -15,10 +15,19 @@ struct world_config {
 struct loops *world_new(const struct world_config *config);
 void world_free(struct loops **ls);
 
-enum client_kind { CLIENT_WS, CLIENT_SSE, CLIENT_SSE_MULTI, CLIENT_POLL, CLIENT_KINDS };
+/* A WebSocket behind a proxy: what the kernel acknowledged says nothing, messages may come again. */
+enum client_kind {
+    CLIENT_WS,
+    CLIENT_WS_PROXIED,
+    CLIENT_SSE,
+    CLIENT_SSE_MULTI,
+    CLIENT_POLL,
+    CLIENT_KINDS
+};
 /* What a client has of one channel. */
 struct heard {
     bool has_begun;
+    bool is_new;   /* subscribed, nothing heard yet: what was missed may still come */
     uint64_t last; /* offset */
     size_t count, gaps, twice, holes;
 };
@@ -27,6 +36,8 @@ struct client *client_new(struct loops *ls, enum client_kind kind, unsigned chan
 /* Reads what has come, reconnects when it must; call often. */
 void client_step(struct client *c);
 struct sim_peer *client_peer(struct client *c); /* NULL while disconnected */
+/* It answers no ping for long: who names no position may get messages again. */
+void client_falls_silent(struct client *c);
 /* The application notices that the connection is dead. */
 void client_give_up(struct client *c);
 const struct heard *client_heard(const struct client *c, unsigned channel);

@@ -42,6 +42,8 @@ export class Checker {
       silent: 0, declared: 0, duplicates: 0, disorder: 0, wrong: 0, falseGaps: 0, delivered: 0, problems: [],
     };
     for (const s of this.subscribers) {
+      v.wrong += s.errors.length;
+      v.problems.push(...s.errors);
       for (const [channel, spans] of s.channels) {
         for (const span of spans) this.#judge(v, s, channel, span);
       }
@@ -79,7 +81,7 @@ export class Checker {
     }
     const isLost = (offset) => span.gaps.some(([from, to]) => offset >= from && offset <= to);
     for (const [from, to] of span.gaps) {
-      for (let offset = from; offset <= to; offset++) if (seen.has(offset)) say('falseGaps', `${offset} in ${from}-${to}`);
+      for (let n = from; n <= to; n++) if (seen.has(n)) say('falseGaps', `${n} in ${from}-${to}`);
     }
     for (const offset of log.keys()) {
       if (offset <= span.offset || seen.has(offset)) continue;
@@ -94,6 +96,7 @@ class Subscriber {
   constructor(name) {
     this.name = name;
     this.channels = new Map(); // channel -> spans, one per epoch
+    this.errors = []; // things a client saw that cannot be right
   }
 
   #span(channel) {
@@ -115,23 +118,28 @@ class Subscriber {
     const at = id?.lastIndexOf('-');
     const from = epoch ?? id.slice(0, at);
     const n = offset ?? Number(id.slice(at + 1));
+    // Another log is begun from its start, and only after a gap has said so.
+    if (this.#span(channel)?.epoch !== from && this.#span(channel)?.isDeclared) this.reset(channel, { epoch: from, offset: 0 });
     const span = this.#span(channel);
     if (!span || span.epoch !== from) {
-      throw new Error(`${this.name}: message ${from}-${n} on ${channel}, but the log is ${span?.epoch}`);
+      this.errors.push(`${this.name}: message ${from}-${n} on ${channel}, but the log is ${span?.epoch}`);
+      return;
     }
     span.messages.push([n, JSON.stringify(content)]);
+    span.isDeclared = false;
   }
 
   gap(channel, from, to) {
     this.#span(channel).gaps.push([from, to]);
+    this.#span(channel).isDeclared = true;
   }
 
   // The newest position, for clients that name it when they come back.
   position(channel) {
     const span = this.#span(channel);
     if (!span) return undefined;
-    const offsets = [span.offset, ...span.messages.slice(-1).map(([n]) => n), ...span.gaps.slice(-1).map(([, to]) => to)];
-    return { epoch: span.epoch, offset: Math.max(...offsets) };
+    const last = [...span.messages.slice(-1).map(([n]) => n), ...span.gaps.slice(-1).map(([, to]) => to)];
+    return { epoch: span.epoch, offset: Math.max(span.offset, ...last) };
   }
 
   has(channel, epoch, offset) {

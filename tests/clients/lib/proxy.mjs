@@ -10,8 +10,8 @@
 //   ... await chaos.stop();
 //
 // Directions: "up" is to the server, "down" to the client.
-// drain(): the fault of a network whose last bytes still arrive: what the server's kernel was told
-// has come does come. The others lose what is on its way, as a proxy in between does.
+// drain() is the fault of a network whose last bytes still arrive. The others lose what is on its way,
+// as a proxy in between does.
 
 import net from 'node:net';
 import { sleep } from './wait.mjs';
@@ -65,7 +65,7 @@ class Pipe {
       this.queued -= data.length;
       if (this.delayMs) await sleep(this.delayMs);
       if (this.bytesPerSecond) await sleep((data.length * 1000) / this.bytesPerSecond);
-      if (this.to.destroyed) break;
+      if (this.to.destroyed || this.to.writableEnded) break;
       if (!this.to.write(data)) await this.#room();
       else if (this.pieceMax) await new Promise((resolve) => setImmediate(resolve)); // a segment each
     }
