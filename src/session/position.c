@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is on its way: for dialects whose client cannot say what it has, a small ring of
  * (stream position, subscription, offset), one entry a message, newest last. An entry leaves
- * when the client has it for sure: a pong came for a later ping, or (exact_frames, and nobody in
- * between) the peer's kernel acknowledged the bytes. Behind a proxy the kernel's word is the
- * proxy's, so the client is asked every ASK_MS while something is on its way (session.c); what
- * was not confirmed at a loss comes again. At a loss, a subscription goes on before its first entry
- * that is left.
+ * when the client has it for sure: a pong came for a later ping. It is asked as soon as ASK_COUNT
+ * are on their way, behind a proxy also every ASK_MS (session.c). What the peer's kernel has
+ * acknowledged counts only at a loss (resume.c), and there only when the client was not silent
+ * and nobody is in between, or where there is no ping: the kernel's word is not the client's.
+ * At a loss, a subscription goes on before its first entry that is left.
  *
  * I1  Entries stand in the order of the stream; `end` never falls.
  * I2  The ring never forgets an entry that is not confirmed: when it is full and nothing can
@@ -15,7 +15,9 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-enum { FIRST_CAPACITY = 16 };
+enum { FIRST_CAPACITY = 16, ASK_COUNT = 64 };
+/* What may come again after a loss behind a proxy is what was sent in about so long. */
+enum { ASK_MS = 1000 };
 
 static struct delivered *at(const struct position_log *log, uint32_t index)
 {
@@ -77,11 +79,19 @@ bool position_has_room(struct session *s, size_t count)
     struct position_log *log = s->log;
     if (log->count + count <= log->capacity)
         return true;
-    if (log->capacity >= FIRST_CAPACITY)
+    if (log->capacity >= FIRST_CAPACITY && s->outlet && !s->outlet->ops->ask)
         position_fold_acked(s);
     if (log->count + count <= log->capacity)
         return true;
     return grow(s, log->count + count);
+}
+
+void position_ask(struct session *s)
+{
+    if (s->log && s->log->count >= ASK_COUNT)
+        session_ask_in(s, 0);
+    else if (s->log && s->log->count && s->outlet && s->outlet->is_proxied)
+        session_ask_in(s, ASK_MS);
 }
 
 bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint64_t offset)
@@ -93,8 +103,7 @@ bool position_note(struct session *s, struct session_sub *ss, uint64_t end, uint
     struct position_log *log = s->log;
     CHECK(!log->count || at(log, log->count - 1)->end <= end); /* I1 */
     *at(log, log->count++) = (struct delivered){.end = end, .offset = offset, .sub = ss};
-    if (!s->ask_ms && !is_exact(s))
-        session_ask_later(s);
+    position_ask(s);
     return true;
 }
 

@@ -151,6 +151,7 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     s->state = SESSION_OPEN;
     s->is_warned = false;
     s->stream = s->marked = s->ask_ms = 0;
+    s->is_asked = false;
     position_free(s);
     session_watch(s);
     session_tell(s, "back", 0);

@@ -10,9 +10,6 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
-/* What may come again after a loss behind a proxy is what was sent in about so long. */
-enum { ASK_MS = 1000 };
-
 struct session_home *session_home_of(struct loop *l)
 {
     return loop_slot(l, LOOP_SLOT_SESSION);
@@ -228,6 +225,7 @@ static void on_timer(struct loop *l, struct timer *timer)
     }
     if (s->ask_ms && s->ask_ms <= now_ms && s->state == SESSION_OPEN) {
         s->ask_ms = 0;
+        s->is_asked = true;
         s->outlet->ops->ask(s->outlet);
     }
     if (s->look_ms && s->look_ms <= now_ms) {
@@ -426,15 +424,17 @@ void session_mark(struct session *s)
 void session_confirm(struct session *s)
 {
     position_fold(s, s->marked);
-    if (s->log && s->log->count && !s->ask_ms)
-        session_ask_later(s);
+    s->is_asked = false;
+    position_ask(s);
 }
 
-void session_ask_later(struct session *s)
+void session_ask_in(struct session *s, uint64_t ms)
 {
-    if (s->state != SESSION_OPEN || !s->outlet || !s->outlet->is_proxied || !s->outlet->ops->ask)
+    uint64_t due_ms = loop_now_ms(s->home->loop) + ms;
+    if (s->is_asked || s->state != SESSION_OPEN || !s->outlet || !s->outlet->ops->ask ||
+        (s->ask_ms && s->ask_ms <= due_ms))
         return;
-    s->ask_ms = loop_now_ms(s->home->loop) + ASK_MS;
+    s->ask_ms = due_ms;
     session_watch(s);
 }
 

@@ -59,7 +59,7 @@ struct session {
     struct timer timer;
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
     uint64_t token_until_ms;                  /* while needs_token */
-    uint64_t ask_ms;  /* when to ask for the client's word, where the kernel's is not it; 0 = no */
+    uint64_t ask_ms;  /* when to ask for the client's word; 0 = no */
     uint64_t look_ms; /* the peer's word is missing for more to be sent: look again; 0 = no */
     struct ticket_group *group;
     struct list group_link;
@@ -69,6 +69,7 @@ struct session {
     uint16_t tracked_count;
     uint8_t state;
     bool keeps_positions, exact_frames, names_place, is_warned, needs_token, is_told;
+    bool is_asked; /* ... and it has not answered yet */
     uint32_t resume_ms; /* 0 = as configured */
     char name[17];
 };
@@ -148,8 +149,11 @@ uint64_t position_of(const struct session *s, const struct session_sub *ss, uint
 void position_free(struct session *s);
 uint64_t position_stream(const struct session *s);
 
-/* session.c: the client's word is wanted where the kernel's is a proxy's. */
-void session_ask_later(struct session *s);
+/* Asks the client for its word if it is time to. */
+void position_ask(struct session *s);
+
+/* session.c: the client is asked in so long at the latest, unless it is being asked. */
+void session_ask_in(struct session *s, uint64_t ms);
 
 /* place.c: a run of messages goes to this subscription alone, from sub.offset on. */
 void place_begin_run(struct session_sub *ss, bool is_begin);

@@ -189,17 +189,12 @@ static void on_pong(struct ws *w, struct str payload)
         protocol_on_pong(w->kind, w->peer);
 }
 
+/* Without a deadline: a slow reader may take its time, and the regular ping finds the dead. */
 static void on_ask(struct outlet *o)
 {
     struct ws *w = ws_of(o);
-    uint64_t now_ms = loop_now_ms(sock_loop(o->sock));
-    if (w->state != WS_OPEN || w->marked)
-        return; /* asked already */
-    ping(w);
-    w->awaits_pong = true;
-    if (!w->deadline_ms)
-        w->deadline_ms = now_ms + home_of(w)->config->ws_pong_ms;
-    watch(w);
+    if (w->state == WS_OPEN && !w->marked) /* else it is being asked */
+        ping(w);
 }
 
 static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)

@@ -130,6 +130,9 @@ export class WsGuide extends Ws {
       else if (at.epoch !== m.epoch && !m.recovered) this.sub.reset(m.channel, m);
     } else if (m.type === 'message' && this.sub.has(m.channel, m.id.split('-')[0], m.offset)) {
       this.repeats++; // was on its way when the connection ended: its id shows it
+    } else if (m.type === 'gap' && m.from <= (this.sub.position(m.channel)?.offset ?? 0)) {
+      const from = this.sub.position(m.channel).offset + 1; // the server does not know what it has
+      if (from <= m.to) this.onMessage({ ...m, from });
     } else {
       this.onMessage(m);
     }
