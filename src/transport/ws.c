@@ -234,9 +234,10 @@ static void answer_control(struct ws *w, enum wsframe_opcode opcode, struct str 
 static void on_peer_close(struct ws *w, const struct wsmessage_out *out)
 {
     bool was_closing = w->state == WS_CLOSING;
-    /* 1000, 1001, none and an application's own codes mean it; others report a failure. */
+    /* 1000, 1001, none and an application's own codes mean it; others report a failure. With 4000
+     * a client lets go of a connection and comes back (the SDK, when a page is frozen). */
     w->is_goodbye = !was_closing && (out->code == 1000 || out->code == 1001 || out->code == 1005 ||
-                                     out->code >= 3000);
+                                     (out->code >= 3000 && out->code != 4000));
     start_close(w, out->code == 1005 ? 0 : out->code, STR_NONE);
     tell_closed(w, 0);
     sock_close(w->outlet.sock, LINGER_MS);

@@ -519,19 +519,32 @@ describe('coming back', () => {
     await c.close();
   });
   test('who said goodbye has no session any more', async () => {
-    for (const code of [1000, 1001]) {
+    for (const code of [1000, 1001, 3000, 4999]) {
       const jar = {}, channel = fresh();
       const a = await connect({ jar });
       await a.subscribe(channel);
       if (code === 1000) await a.close(1000);
       else {
-        a.ws.close(1001);
+        a.ws.close(code);
         await a.ended();
       }
       const b = await connect({ jar });
       assert.equal(b.connected.recovered, false);
       await b.close();
     }
+  });
+  test('4000 is no goodbye: who lets go so finds the session, and was never gone for others', async () => {
+    const channel = fresh(), here = () => server.channel(channel).then((c) => c.presence.length);
+    const a = await connect();
+    const { session, ticket } = a.connected;
+    await a.subscribe(channel);
+    await a.ask({ type: 'track', channel, key: 'a', meta: {} });
+    a.ws.close(4000);
+    await a.ended();
+    const b = await connect({}, `?session=${session}.${ticket}`);
+    assert.equal(b.connected.recovered, true);
+    assert.equal(await here(), 1);
+    await b.close();
   });
   test('two tabs of one browser come back as two', async () => {
     const jar = {}, [one, two] = [fresh(), fresh()];
