@@ -86,6 +86,9 @@ function Header({
           Tidewire <small>one channel, every transport</small>
         </h1>
       </div>
+      <span className="unseen" role="status">
+        {PAGES[page]!.title}
+      </span>
       <label className="who">
         You are{' '}
         <input
@@ -126,6 +129,9 @@ function App() {
       <Header page={page} name={name} setName={setName} />
       <main id="main" tabIndex={-1} aria-label={PAGES[page]!.title}>
         <Suspense fallback={LOADING}>{PAGES[page]!.show(name)}</Suspense>
+        <p className="legal">
+          <a href="licences.txt">Licences of what this page is made with</a>
+        </p>
       </main>
       <Bar />
     </>
