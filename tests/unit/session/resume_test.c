@@ -62,6 +62,23 @@ TEST(behind_a_proxy_the_client_is_asked_while_something_is_on_its_way_and_not_el
     rig_end();
 }
 
+TEST(who_is_sent_much_is_asked_at_once_for_its_word)
+{
+    struct client c;
+    rig_begin();
+    client_open(&c);
+    subscribe(&c, "room");
+    for (unsigned i = 1; i <= 63; i++)
+        say_numbers(i, i);
+    sim_run(rig.ls, 60000);
+    assert_true(str_find_str(buf_str(&c.log), STR("ask")) < 0);
+    say_numbers(64, 64);
+    sim_run(rig.ls, 1);
+    assert_true(str_find_str(buf_str(&c.log), STR("ask")) >= 0);
+    client_free(&c);
+    rig_end();
+}
+
 TEST(a_connection_lost_twice_before_the_answer_stays_where_it_was)
 {
     struct client c;
