@@ -4,6 +4,7 @@
 //
 //   const { open } = pages({ before, after });
 //   const { server, proxy, page } = await open(t);   // the page has `tw`
+import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -72,7 +73,11 @@ export function pages({ before, after }) {
     all.page = (name, root) => fs.writeFileSync(path.join(folder, name), page(root));
     all.page('page.html');
     fs.writeFileSync(path.join(folder, 'away.html'), '<!doctype html><title>away</title>');
-    all.browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGS });
+    all.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+      args: ARGS,
+      ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    });
   });
   after(async () => {
     await all.browser?.close();
@@ -103,3 +108,28 @@ export function pages({ before, after }) {
 }
 
 export const cut = (proxy) => [...proxy.links].forEach((link) => link.reset());
+
+/** A client in the page: `client`, `room`, `got` (numbers), `gaps`, `changes`. Resolves when it is subscribed. */
+export const start = (page, options = {}, share = '') =>
+  page.evaluate(
+    async ([more, how]) => {
+      const worker = how == 'worker' ? () => new SharedWorker('worker.js') : undefined;
+      globalThis.client = tw.createClient({
+        reconnect: { minDelay: 20, maxDelay: 200 },
+        share: how ? tw.shareTabs({ worker }) : undefined,
+        ...more,
+      });
+      globalThis.room = client.channel('room');
+      Object.assign(globalThis, { got: [], gaps: [], changes: [] });
+      client.connection.on('change', ({ current }) => changes.push(current));
+      room.on('n', (m) => got.push(m.data));
+      room.on('gap', (g) => gaps.push(g));
+      await room.subscribe();
+    },
+    [options, share],
+  );
+export const say = (server, from, to) => server.publish(numbers(from, to).map((content) => ({ channel: 'room', event: 'n', content })));
+export const hears = async (page, upTo, options) => {
+  await page.waitForFunction((n) => got.length >= n, upTo, options);
+  assert.deepEqual(await page.evaluate(() => [got, gaps]), [numbers(1, upTo), []]);
+};

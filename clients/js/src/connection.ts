@@ -326,8 +326,8 @@ export class Connection extends Emitter<{ change: ConnectionChange }> {
   private _hook() {
     const { signal } = (this._hooked = new AbortController());
     const hook = (names: string, fn: (event: Event) => void) =>
-      names.split(' ').forEach((name) => globalThis.addEventListener?.(name, fn, { signal }));
-    // Those of the document bubble.
+      names.split(' ').forEach((name) => globalThis.addEventListener?.(name, fn, { signal, capture: true }));
+    // Those of the document pass here on their way down.
     hook('online offline pageshow visibilitychange resume', () => {
       if (globalThis.document?.visibilityState == 'hidden') return;
       if (/^(dis|sus)/.test(this.state)) this._start('connect');

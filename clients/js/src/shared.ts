@@ -33,6 +33,8 @@ interface Bus {
 }
 
 interface Entry {
+  /** How it was subscribed first. */
+  ask: Frame;
   live: boolean;
   at: Position;
   presence: boolean;
@@ -93,7 +95,7 @@ class Hub {
       },
       base,
       {
-        _standing: () => [],
+        _standing: () => this._standing(),
         _frame: (frame) => this._came(frame),
         _restored: () => {},
         _up: () => this._greet(),
@@ -109,6 +111,16 @@ class Hub {
     );
     connection.connect();
     return connection;
+  }
+
+  /** For transports whose address says everything. */
+  private _standing(): Frame[] {
+    const all = [...this._entries].map(([channel, { ask, live, at, presence }]) => ({
+      ...ask,
+      presence,
+      ...(live && { since: { [channel]: at }, history: undefined }),
+    }));
+    return [...all, ...[...this._tracks.values()].map((who) => [...who.values()].pop()!)];
   }
 
   private _greet() {
@@ -193,7 +205,16 @@ class Hub {
     const position: Position | undefined = since?.[channel];
     let entry = this._entries.get(channel);
     if (!entry) {
+      const ask = {
+        type: 'subscribe',
+        ref: 'h',
+        channels: [channel],
+        since: position && { [channel]: position },
+        history,
+        presence,
+      };
       entry = {
+        ask,
         live: false,
         at: { epoch: '', offset: 0 },
         presence: !!presence,
@@ -202,14 +223,7 @@ class Hub {
         later: [],
       };
       this._entries.set(channel, entry);
-      this._connection!._send({
-        type: 'subscribe',
-        ref: 'h',
-        channels: [channel],
-        since: position && { [channel]: position },
-        history,
-        presence,
-      });
+      this._connection!._send(ask);
       return;
     }
     if (!entry.live) {
