@@ -13,7 +13,7 @@ enum rest_method {
     REST_INSERT,
     REST_UPDATE,
     REST_DELETE,
-    REST_PUT, /* upsert of the row that the filter names */
+    REST_PUT,       /* upsert of the row that the filter names */
     REST_CALL,      /* a function by POST */
     REST_CALL_READ, /* by GET */
 };

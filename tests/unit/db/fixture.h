@@ -95,9 +95,12 @@ static inline enum rest_method fixture_method(const char **target)
     static const struct {
         const char *word;
         enum rest_method method;
-    } words[] = {{"GET /rpc/", REST_CALL_READ}, {"POST /rpc/", REST_CALL},
-                 {"GET /", REST_READ},          {"POST /", REST_INSERT},
-                 {"PATCH /", REST_UPDATE},      {"DELETE /", REST_DELETE},
+    } words[] = {{"GET /rpc/", REST_CALL_READ},
+                 {"POST /rpc/", REST_CALL},
+                 {"GET /", REST_READ},
+                 {"POST /", REST_INSERT},
+                 {"PATCH /", REST_UPDATE},
+                 {"DELETE /", REST_DELETE},
                  {"PUT /", REST_PUT}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strncmp(*target, words[i].word, strlen(words[i].word)) == 0) {
