@@ -163,6 +163,13 @@ $(B)/floor/%: bench/floor/%.c $(wildcard bench/floor/*.h) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -luring
 floors: $(FLOORS)
+# Of the data API: bench/data.mjs runs them.
+DATA := $(patsubst bench/data/%.c,$(B)/data/%,$(wildcard bench/data/*.c))
+$(B)/data/%: bench/data/%.c $(LIB) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+bench-data: build/tidewire $(DATA)
+	@TIDEWIRE_BIN=$(B)/tidewire node bench/data.mjs $(B)/data
 export BENCH
 bench: build/tidewire floors
 	@bench/run $(ARGS)

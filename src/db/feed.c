@@ -4,6 +4,7 @@
 #include "db/feed.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metric.h"
 
 struct feed {
     struct db *db;
@@ -99,6 +100,7 @@ static uint64_t take_slot(struct loop *l, struct feed_home *home, struct source_
     s->watch = w;
     s->generation = (s->generation + 1) & 0xFFFFFF;
     home->open++;
+    metric_add(M_DATABASE_WATCHES, 1);
     return ((uint64_t)(loop_index(l) + 1) << 56) | ((uint64_t)s->generation << 32) | number;
 }
 
@@ -115,6 +117,7 @@ static void give_slot(struct feed_home *home, struct slot *s)
     s->next_free = home->first_free;
     home->first_free = (uint32_t)(s - home->slots) + 1;
     home->open--;
+    metric_add(M_DATABASE_WATCHES, -1);
 }
 
 /* ---- deliveries ------------------------------------------------------------------------- */

@@ -3,12 +3,13 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "db/feedindex.h"
 #include "db/rls.h"
 #include "db/rowimage.h"
 #include <stdio.h>
 
-enum { BATCH_ROWS = 500, MAIL_MAX = 8192, REPLAY_MAX = 20000 };
+enum { BATCH_ROWS = 500, MAIL_MAX = 8192, REPLAY_MAX = 20000, PREPARE_EACH = 32 };
 
 struct feedlane {
     struct db *db;
@@ -21,6 +22,8 @@ struct feedlane {
     struct feed_watch *only; /* a replay: nobody else */
     struct feed_watch **hits;
     size_t hits_count, hits_capacity;
+    sqlite3_stmt *judge; /* the table's policy, prepared */
+    size_t judged;
     struct source_change *whole, *reduced;
     struct feed_deliveries *out; /* per loop */
     struct feed_deliveries *replay;
@@ -81,13 +84,15 @@ static void end(struct feedlane *f)
 static bool is_visible(struct feedlane *f, struct feed_table *ft, const struct feed_class *c)
 {
     struct fault fault = {0};
-    sqlite3_stmt *stmt = sqlite_prepare(f->h, buf_str(&ft->visibility), &fault);
     bool visible = false;
-    if (stmt) {
+    /* The policy's functions prepare too, and what is long unused goes: asked for again in time. */
+    if (f->judged++ % PREPARE_EACH == 0 || !f->judge)
+        f->judge = sqlite_prepare(f->h, buf_str(&ft->visibility), &fault);
+    if (f->judge) {
         sqlite_begin(f->h, c->identity);
-        visible = sqlite_step(f->h, stmt, &fault) == SQLITE_ROW;
+        visible = sqlite_step(f->h, f->judge, &fault) == SQLITE_ROW;
         sqlite_end(f->h);
-        sqlite_reset(stmt);
+        sqlite3_reset(f->judge);
     }
     if (fault.code[0]) /* I2 */
         log_warn("db", "policy_failed", "table=%.*s role=%.*s code=%s text=%s",
@@ -164,6 +169,7 @@ static void deliver(struct feedlane *f, struct feed_watch *w, struct source_chan
     struct feed_deliveries *d = f->replay ? f->replay : &f->out[loop_index(w->home)];
     d->list = mem_grow(d->list, &d->capacity, d->count + 1, sizeof *d->list);
     d->list[d->count++] = (struct feed_delivery){w->id, w->fits, change};
+    metric_add(M_DATABASE_CHANGES_SENT, 1);
     source_change_ref(change);
     if (!f->replay && d->count >= MAIL_MAX)
         feed_mail(w->home, d);
@@ -175,13 +181,15 @@ static void dispatch(struct feedlane *f, const struct feedchange_row *row, struc
     struct fault fault;
     if (row->op == 'I' && !f->only && str_is(table, "realtime_messages"))
         feedsend_row(loops_at(f->db->loops, 0), row->new);
-    if (!ft)
+    if (!ft || (!ft->linear.count && !ft->indexed_count)) /* nobody watches it */
         return;
     if (!rowimage_set(f->h, ft->t, row->op == 'D' ? row->old : row->new, &fault)) {
         log_error("db", "feed", "seq=%llu code=%s", (unsigned long long)row->seq, fault.code);
         return;
     }
+    metric_add(M_DATABASE_CHANGES, f->only ? 0 : 1);
     f->row = row;
+    f->judge = NULL;
     f->hits_count = 0;
     if (ft->t->columns_count)
         feedindex_candidates(ft, rowimage_cell(f->h, 0), consider, f);

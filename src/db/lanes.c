@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "db/schema.h"
 
 enum { GROUP_MAX = 1024 };
@@ -183,6 +184,7 @@ static void write_all(struct lanes_lane *lane, struct lanes_task *first)
     }
     while (!write_group(lane, group, n))
         ;
+    metric_add(M_DATABASE_COMMITS, 1);
     home = first->job.home;
     for (size_t i = 0; i < n; i++) /* in the order they came */
         worker_finish(&group[i]->job);

@@ -2,6 +2,7 @@
 /* db_rest: a data API request on the right thread. Everything it needs is copied, since the HTTP
  * request may vanish while a thread is at work. */
 #include "base/mem.h"
+#include "base/metric.h"
 #include "db/db_priv.h"
 #include "db/request.h"
 
@@ -13,7 +14,8 @@ struct rest_task {
     struct arena arena;   /* texts of the call */
     struct arena scratch; /* of one run */
     struct identity *identity;
-    bool to_writer;
+    bool to_writer, writes;
+    uint64_t began_us;
 };
 
 static struct str keep(struct arena *a, struct str s)
@@ -56,11 +58,16 @@ static void done(struct loop *l, struct lanes_task *task)
     struct rest_task *t = (struct rest_task *)task;
     if (t->to_writer && !task->failed) {
         t->to_writer = false;
+        t->writes = true;
         lanes_post(task->db->writer, l, task);
         return;
     }
-    if (task->failed)
+    metric_add(t->writes ? M_DATABASE_WRITES : M_DATABASE_READS, 1);
+    metric_observe(M_DATABASE_LAG, loop_now_us(l) - t->began_us);
+    if (task->failed) {
+        metric_add(M_DATABASE_REFUSED, 1);
         give_fault(t);
+    }
     t->rest->done(l, t->rest);
 }
 
@@ -75,6 +82,8 @@ void db_rest(struct db *db, struct loop *l, struct db_rest *r)
     t->task.reset = reset;
     t->task.done = done;
     t->rest = r;
+    t->writes = writes;
+    t->began_us = loop_now_us(l);
     r->task = t;
     r->failed = false;
     r->answer = (struct rest_answer){0};

@@ -13,9 +13,9 @@ enum rest_method {
     REST_INSERT,
     REST_UPDATE,
     REST_DELETE,
-    REST_PUT,       /* upsert of the row that the filter names */
     REST_CALL,      /* a function by POST */
     REST_CALL_READ, /* by GET */
+    REST_PUT,       /* upsert of the row that the filter names */
 };
 struct rest_call {
     enum rest_method method;

@@ -101,23 +101,46 @@ static void numbered(void *arg, size_t index, struct buf *to)
     buf_printf(to, "?%zu", index + 1);
 }
 
+/* The text is the same for every call, and a policy calls often: it is kept. */
 struct bound {
     struct sqlite *h;
+    struct buf sql[2];           /* as the caller, as the owner */
+    int64_t version, generation; /* of the schema they are for */
     char name[];
 };
 
-static sqlite3_stmt *statement_of(struct sqlite *h, const struct function *f, struct fault *fault)
+static void free_bound(void *arg)
 {
-    struct buf sql = {0};
+    struct bound *b = arg;
+    buf_free(&b->sql[0]);
+    buf_free(&b->sql[1]);
+    mem_free(b);
+}
+
+static struct str text_of(struct bound *b, const struct function *f, bool as_owner)
+{
+    const struct schema *s = b->h->schema;
+    struct buf *sql = &b->sql[as_owner];
+    if (b->version != s->version || b->generation != s->generation) {
+        buf_clear(&b->sql[0]);
+        buf_clear(&b->sql[1]);
+        b->version = s->version;
+        b->generation = s->generation;
+    }
+    if (!sql->n)
+        sqlfunc_statement(s, f, f->body, as_owner, numbered, NULL, sql);
+    return buf_str(sql);
+}
+
+static sqlite3_stmt *statement_of(struct bound *b, const struct function *f, struct fault *fault)
+{
+    struct sqlite *h = b->h;
     bool as_owner = f->definer || (h->identity && h->identity->service);
-    sqlite3_stmt *stmt;
-    sqlfunc_statement(h->schema, f, f->body, as_owner, numbered, NULL, &sql);
-    stmt = sqlite_prepare(h, buf_str(&sql), fault);
+    sqlite3_stmt *stmt = sqlite_prepare(h, text_of(b, f, as_owner), fault);
     if (stmt && sqlite3_stmt_busy(stmt)) { /* it calls itself */
         fault_set(fault, "54001", "stack depth limit exceeded");
         stmt = NULL;
     }
-    buf_free(&sql);
     return stmt;
 }
 
@@ -134,7 +157,7 @@ static void call(sqlite3_context *c, int argc, sqlite3_value **argv)
         return;
     }
     h->calls++;
-    stmt = statement_of(h, f, &fault);
+    stmt = statement_of(b, f, &fault);
     for (int i = 0; stmt && i < argc && i < sqlite3_bind_parameter_count(stmt); i++)
         sqlite3_bind_value(stmt, i + 1, argv[i]);
     rc = stmt ? sqlite_step(h, stmt, &fault) : SQLITE_ERROR;
@@ -159,7 +182,7 @@ bool sqlfunc_register(struct sqlite *h, struct fault *fault)
         b->h = h;
         memcpy(b->name, f->name.p, f->name.n);
         rc = sqlite3_create_function_v2(h->db, b->name, (int)f->args_count, SQLITE_UTF8, b, call,
-                                        NULL, NULL, mem_free);
+                                        NULL, NULL, free_bound);
         if (rc != SQLITE_OK)
             return sqlite_fault(h, rc, fault);
     }

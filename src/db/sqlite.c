@@ -216,11 +216,22 @@ static bool setup(struct sqlite *h, const struct sqlite_options *o, struct fault
     return functions_register(h, fault) && rowimage_register(h, fault);
 }
 
+/* SQLite's account of its memory is one lock for all connections. At boot, before any is open. */
+static void without_statistics(void)
+{
+    static bool is_done;
+    if (!is_done)
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    is_done = true;
+}
+
 struct sqlite *sqlite_open(const char *path, const struct sqlite_options *o, struct fault *fault)
 {
     struct sqlite *h = mem_new(sizeof *h);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (o->writer ? SQLITE_OPEN_CREATE : 0);
-    int rc = sqlite3_open_v2(path, &h->db, flags, NULL);
+    int rc;
+    without_statistics();
+    rc = sqlite3_open_v2(path, &h->db, flags, NULL);
     h->writer = o->writer;
     h->steps_max = o->steps_max ? o->steps_max : 200000;
     list_init(&h->recent);

@@ -215,9 +215,47 @@ static bool put_array(struct translating *t, const struct sqltext_token *token)
     return true;
 }
 
+static int commas(struct str list)
+{
+    struct sqltext s = {list};
+    int n = 0, depth = 0;
+    for (;;) {
+        struct sqltext_token t = sqltext_next(&s);
+        if (t.kind == SQLTEXT_END || t.kind == SQLTEXT_BAD)
+            return n;
+        depth += sqltext_is(&t, "(") ? 1 : sqltext_is(&t, ")") ? -1 : 0;
+        n += depth == 0 && sqltext_is(&t, ",");
+    }
+}
+
+/* select realtime.send(payload, event, topic [, private]) ...: the row that it is. */
+static bool put_send(struct translating *t)
+{
+    struct sqltext copy = t->s;
+    struct sqltext_token member;
+    struct str inside;
+    int n;
+    if (t->depth > 8 || !sqltext_take(&copy, "realtime") || !take_member(&copy, &member) ||
+        !sqltext_is(&member, "send") || !sqltext_parentheses(&copy, &inside))
+        return false;
+    n = commas(inside);
+    if (n != 2 && n != 3)
+        return false;
+    buf_printf(t->out,
+               " insert into realtime_messages(extension, payload, event, topic%s)"
+               " select 'broadcast', ",
+               n == 3 ? ", private" : "");
+    expression(inside, t->depth + 1, t->out);
+    t->last = member;
+    t->s = copy;
+    return true;
+}
+
 static void one(struct translating *t, const struct sqltext_token *token)
 {
     const char *stands_for;
+    if ((sqltext_is(token, "select") || sqltext_is(token, "perform")) && put_send(t))
+        return;
     if (sqltext_is(token, "::")) {
         skip_type(&t->s);
         return;

@@ -5,6 +5,7 @@
  *   public.t                      t
  *   auth.uid() role() jwt() email()   auth_uid() ...      realtime.topic()   realtime_topic()
  *   realtime.messages             realtime_messages
+ *   select realtime.send(..)      insert into realtime_messages(..) select ..
  *   x::type                       x
  *   now(), current_timestamp, timezone('utc', now())   (the time as text, UTC, as PostgreSQL writes
  * it) char_length(x)                length(x) gen_random_uuid(), uuid_generate_v4()   (a random

@@ -2,6 +2,8 @@
 /* Changes reach those who watch and may see, once, in order. */
 #include "dbrig.h"
 #include "db/feed.c"
+#include "db/migrate.h"
+#include "db/sqlite.h"
 #include <sqlite3.h>
 
 static const char chat[] =
@@ -240,4 +242,116 @@ TEST(a_whole_old_row_is_told_to_those_who_could_see_it)
     listener_stop(&a);
     listener_stop(&b);
     dbrig_close(&d);
+}
+
+/* Who may see changes while the changes come: members, the policy itself, tokens. Whatever order
+ * the threads take, nobody hears a row that he was never allowed to see. */
+struct look {
+    struct listener *l;
+    const char *never, *until;
+    bool is_foreign, is_over;
+};
+
+static void look(struct loop *l, void *arg) /* on the listener's loop */
+{
+    struct look *k = arg;
+    (void)l;
+    buf_add_c(&k->l->log, 0);
+    k->is_foreign |= strstr(k->l->log.p, k->never) != NULL;
+    k->is_over |= strstr(k->l->log.p, k->until) != NULL;
+    buf_clear(&k->l->log);
+}
+
+/* Reads on until that row; with `until` empty, what there is. */
+static void hears_no(struct listener *l, const char *never, const char *until)
+{
+    struct look k = {.l = l, .never = never, .until = until};
+    for (;;) {
+        rig_on_loop(&d.rig, l->loop, look, &k);
+        if (k.is_foreign)
+            fail_msg("heard of %s", never);
+        if (k.is_over)
+            return;
+        wait_for(&l->came);
+    }
+}
+
+static void must(struct sqlite *h, const char *sql)
+{
+    struct fault fault = {0};
+    if (!sqlite_exec(h, sql, &fault))
+        fail_msg("%s: %s\n%s", fault.code, fault.message, sql);
+}
+
+static void migrate(struct sqlite *h, const char *name, const char *sql)
+{
+    struct fault fault = {0};
+    bool applied;
+    if (!migrate_apply(h, name, str_from(sql), &applied, &fault))
+        fail_msg("%s: %s\n%s", fault.code, fault.message, sql);
+}
+
+static const char notes_policy[] =
+    "create policy p on notes for select using (exists (select 1 from members m where m.room ="
+    " notes.room and m.who = auth.uid()));";
+static const char notes[] = "create table members (room text, who text, primary key (room, who));"
+                            "create table notes (id integer primary key, room text, word text);"
+                            "alter table notes enable row level security;"
+                            "insert into members values ('ours', 'ann'), ('his', 'bob');"
+                            "alter publication supabase_realtime add table notes;";
+
+/* A dozen rows in one transaction, half of them for each room. */
+static void write_rows(struct sqlite *h)
+{
+    must(h, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12)"
+            " INSERT INTO main.notes(room, word) SELECT CASE i % 2 WHEN 0 THEN 'ours' ELSE 'his'"
+            " END, CASE i % 2 WHEN 0 THEN 'for ann' ELSE 'for bob' END FROM n");
+}
+
+TEST(nobody_hears_a_foreign_row_while_rights_change)
+{
+    struct listener of_ann = {0}, of_bob = {0}, of_late = {0}, of_nobody = {0};
+    struct identity late = ann;
+    struct sqlite_options o = {.writer = true};
+    struct fault fault = {0};
+    struct sqlite *h;
+    struct buf sql = {0};
+    buf_printf(&sql, "%s%s", notes, notes_policy);
+    buf_add_c(&sql, 0);
+    dbrig_open(&d, sql.p);
+    late.expires_ms = 1000; /* in 1970 */
+    listen_to(&d, &of_ann, 0, &ann, "notes", "");
+    listen_to(&d, &of_bob, 1, &bob, "notes", "");
+    listen_to(&d, &of_late, 1, &late, "notes", "");
+    listen_to(&d, &of_nobody, 0, &anon, "notes", "room=in.(ours,his)");
+    h = sqlite_open(d.path, &o, &fault); /* another process */
+    assert_non_null(h);
+    for (int i = 0; i < 120; i++) {
+        char name[24];
+        write_rows(h);
+        snprintf(name, sizeof name, "m%d", i);
+        if (i % 10 == 0)
+            migrate(h, name, "drop policy p on notes");
+        if (i % 10 == 1)
+            migrate(h, name, notes_policy);
+        if (i % 3 == 0)
+            must(h, "DELETE FROM main.members WHERE who = 'ann'");
+        if (i % 3 == 1)
+            must(h, "INSERT OR IGNORE INTO main.members VALUES ('ours','ann')");
+        dbrig_rest(&d, &anon, "GET /notes?limit=1", NULL, "200 []");
+    }
+    must(h, "INSERT OR IGNORE INTO main.members VALUES ('ours','ann')");
+    must(h, "INSERT INTO main.notes(room, word) VALUES ('ours','the end'),('his','the end')");
+    sqlite_close(&h);
+    hears_no(&of_ann, "for bob", "the end");
+    hears_no(&of_bob, "for ann", "the end");
+    hears_no(&of_late, "for", "");
+    hears_no(&of_nobody, "for", "");
+    assert_int_equal(of_late.log.n + of_nobody.log.n, 0);
+    listener_stop(&of_ann);
+    listener_stop(&of_bob);
+    listener_stop(&of_late);
+    listener_stop(&of_nobody);
+    dbrig_close(&d);
+    buf_free(&sql);
 }

@@ -243,3 +243,32 @@ TEST(rows_of_realtime_messages_are_sent_to_their_topic)
     on_loop(leave, NULL, 0);
     end();
 }
+
+/* As Supabase has it: from a trigger, and by an rpc that the project defines. */
+TEST(realtime_send_is_a_broadcast_to_a_topic)
+{
+    begin("create table scores(id integer primary key, points integer);"
+          "create trigger tell after insert on scores when new.points > 5 begin"
+          " select realtime.send(json_object('points', new.points), 'score', 'game', true); end;"
+          "create function cheer(p_room text, p_word text) returns void language sql"
+          " security definer as $$ select realtime.send(json_object('word', p_word), 'cheer',"
+          " p_room) $$;"
+          "create function sneak(p_room text) returns void language sql"
+          " as $$ select realtime.send(json_object('word', 'x'), 'cheer', p_room, true) $$;");
+    sem_init(&done, 0, 0);
+    hub_set_subscription_ops(&listening_ops);
+    on_loop(listen_on, "private:game", 1);
+    assert_int_equal(errors, 0);
+    dbrig_rest(&d, &anon, "POST /scores", "{\"points\":3}", "201 ");
+    dbrig_rest(&d, &anon, "POST /scores", "{\"points\":7}", "201 ");
+    wait_for(&done);
+    assert_string_equal(heard_text, "private:game score {\"points\":7}");
+    dbrig_rest(&d, &anon, "POST /rpc/sneak", "{\"p_room\":\"game\"}",
+               "401 {\"code\":\"42501\",\"details\":null,\"hint\":null,\"message\":\"cannot modify"
+               " realtime_messages because it is a view\"}");
+    dbrig_rest(&d, &anon, "POST /rpc/cheer", "{\"p_room\":\"game\",\"p_word\":\"ho\"}", "204 ");
+    wait_for(&done);
+    assert_string_equal(heard_text, "private:game cheer {\"word\":\"ho\"}");
+    on_loop(leave, NULL, 0);
+    end();
+}
