@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes web/dist/, the folder whose files the server embeds, path by path: the demo (React and the
 // packages of clients/, from their sources) and the page without any library. Node.js 18 will do.
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,8 +37,10 @@ const raw = {
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
-const { devDependencies } = JSON.parse(readFileSync(`${top}package.json`, 'utf8'));
-const missing = Object.keys(devDependencies).filter((n) => !existsSync(`${top}node_modules/${n}`));
+const { dependencies, devDependencies } = JSON.parse(readFileSync(`${here}package.json`, 'utf8'));
+const missing = Object.keys({ ...dependencies, ...devDependencies }).filter(
+  (name) => !existsSync(`${top}node_modules/${name}`),
+);
 if (missing.length) {
   // A server without pages is a server; what is made of this folder says so.
   console.error(`web/build.mjs: ${missing.join(', ')} not installed`);
