@@ -162,7 +162,7 @@ struct active {
 struct rules_state {
     struct list runs, active;
     size_t runs_count, active_count;
-    uint64_t number, leaves;
+    uint64_t leaves;
 };
 
 static const struct socketio_rules *rules_of(const struct socketio_socket *s)
@@ -195,6 +195,16 @@ static void drop_active(struct rules_state *st, struct active *x)
     list_drop(&x->link);
     st->active_count--;
     mem_free(x);
+}
+
+/* A socket that does nothing just now needs none. */
+static void drop_idle_state(struct socketio_socket *s)
+{
+    struct rules_state *st = s->rules_data;
+    if (!st || st->runs_count || st->active_count || st->leaves)
+        return;
+    s->rules_data = NULL;
+    mem_free(st);
 }
 
 void socketio_rules_freed(struct socketio_socket *s)
@@ -240,6 +250,7 @@ static void refuse(struct socketio_socket *s, struct run *run, int err, const ch
         send_ack(s, run, buf_str(&ack));
     }
     end_run(s->rules_data, run);
+    drop_idle_state(s);
     buf_free(&b);
     buf_free(&ack);
 }
@@ -254,6 +265,7 @@ static void finish(struct socketio_socket *s, struct run *run)
     send_ack(s, run, buf_str(&b));
     buf_free(&b);
     end_run(s->rules_data, run);
+    drop_idle_state(s);
 }
 
 /* ---- steps -------------------------------------------------------------------------------- */
@@ -453,7 +465,7 @@ static bool begin_run(struct socketio_socket *s, const struct socketio_event *ev
     struct run *run = mem_new(sizeof(*run) + ev->name.n + ev->args.n + ev->attachments.n +
                               ev->ack.n + c->content.n);
     char *at = run->text;
-    run->number = ++st->number;
+    run->number = ++socketio_home_of(s->loop)->number; /* never again: answers may be late */
     run->is_silent = is_silent;
     run->ev.name = put(&at, ev->name);
     run->ev.args = put(&at, ev->args);
@@ -543,8 +555,10 @@ static bool is_no_change(struct socketio_socket *s, const struct socketio_event 
             return note_active(s, rule, ev) == NOTHING_NEW;
         if (str_eq(rule->until, ev->name)) {
             struct active *x = find_active(state_of(s), rule, rule->until, ev->args);
-            if (!x)
+            if (!x) {
+                drop_idle_state(s);
                 return true;
+            }
             drop_active(s->rules_data, x);
             return false;
         }
@@ -574,11 +588,10 @@ bool socketio_rules_event(struct socketio_socket *s, const struct socketio_event
 /* The session can still be asked: what the client has begun is ended for it. */
 void socketio_rules_gone(struct socketio_socket *s)
 {
-    struct rules_state *st = s->rules_data;
-    if (!st)
-        return;
-    while (!list_is_empty(&st->active))
+    struct rules_state *st;
+    while ((st = s->rules_data) && !list_is_empty(&st->active))
         end_active(s, LIST_OF(st->active.next, struct active, link));
-    while (!list_is_empty(&st->runs))
+    while ((st = s->rules_data) && !list_is_empty(&st->runs))
         end_run(st, LIST_OF(st->runs.next, struct run, link));
+    drop_idle_state(s);
 }
