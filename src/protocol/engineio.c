@@ -25,6 +25,8 @@ struct engineio_home {
     const struct engineio_poll_ops *poll_ops;
     struct map by_sid; /* those that began with a poll */
     struct list all;
+    struct list strangers; /* not in `all`: polling, in no namespace yet; oldest first */
+    size_t strangers_count;
     struct buf scratch;
 };
 
@@ -47,6 +49,7 @@ void engineio_setup(struct loops *ls, const struct engineio_config *config,
         home->config = config;
         home->poll_ops = ops;
         list_init(&home->all);
+        list_init(&home->strangers);
         loop_slot_set(home->loop, LOOP_SLOT_ENGINEIO, home);
     }
 }
@@ -247,30 +250,6 @@ static void make_sid(struct engineio *e)
     buf_free(&b);
 }
 
-static struct str keep(char **at, struct str s)
-{
-    char *p = *at;
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    *at += s.n;
-    return str_of(p, s.n);
-}
-
-static void keep_handshake(struct engineio *e, const struct engineio_hello *hello)
-{
-    if (!hello->url.n)
-        return;
-    struct engineio_handshake *h =
-        mem_new(sizeof(*h) + hello->address.n + hello->url.n + hello->headers.n);
-    char *at = h->text;
-    h->time_ms = loop_wall_ms(e->loop);
-    h->is_tls = hello->is_tls;
-    h->address = keep(&at, hello->address);
-    h->url = keep(&at, hello->url);
-    h->headers = keep(&at, hello->headers);
-    e->handshake = h;
-}
-
 static struct engineio *make(const struct engineio_hello *hello)
 {
     struct engineio_home *home = home_of(hello->loop);
@@ -286,7 +265,7 @@ static struct engineio *make(const struct engineio_hello *hello)
     list_init(&e->sockets);
     list_push(&home->all, &e->link);
     make_sid(e);
-    keep_handshake(e, hello);
+    e->handshake = engineio_handshake_new(hello);
     return e;
 }
 
@@ -310,9 +289,34 @@ static void send_open(struct engineio *e)
     watch(e);
 }
 
+static void no_stranger(struct engineio *e)
+{
+    if (!e->is_stranger)
+        return;
+    e->is_stranger = false;
+    list_drop(&e->link);
+    list_push(&home_of(e->loop)->all, &e->link);
+    home_of(e->loop)->strangers_count--;
+}
+
+void engineio_joined(struct engineio *e)
+{
+    e->has_joined = true;
+    no_stranger(e);
+}
+
 struct engineio *engineio_open(const struct engineio_hello *hello)
 {
+    struct engineio_home *home = home_of(hello->loop);
+    /* A polling client needs no connection to be one. An honest one joins at once. */
+    if (home->strangers_count >=
+        home->config->strangers_max / loops_count(loop_siblings(home->loop)))
+        become_closed(LIST_OF(home->strangers.next, struct engineio, link), "forced server close");
     struct engineio *e = make(hello);
+    e->is_stranger = true;
+    list_drop(&e->link);
+    list_push(&home->strangers, &e->link);
+    home->strangers_count++;
     e->state = EIO_POLLING;
     e->is_registered = true;
     map_put(&home_of(e->loop)->by_sid, engineio_sid(e), e);
@@ -416,6 +420,7 @@ static void become_closed(struct engineio *e, const char *reason)
     if (e->state == EIO_CLOSED)
         return;
     e->state = EIO_CLOSED;
+    no_stranger(e);
     e->outlet.is_closing = true;
     tell_gone(e, reason);
     if (e->poll)
@@ -746,6 +751,7 @@ void engineio_on_ws_closed(struct engineio *e, int err)
 void engineio_drain(struct loop *l)
 {
     struct engineio_home *home = home_of(l);
+    list_splice(&home->all, &home->strangers);
     for (struct list *at = home->all.next, *next; at != &home->all; at = next) {
         next = at->next;
         engineio_close(LIST_OF(at, struct engineio, link), "server shutting down");
@@ -759,6 +765,7 @@ void engineio_teardown(struct loops *ls)
         struct list *link;
         if (!home)
             continue;
+        list_splice(&home->all, &home->strangers);
         while ((link = home->all.next) != &home->all) {
             struct engineio *e = LIST_OF(link, struct engineio, link);
             e->ws = NULL; /* its sock has gone before */

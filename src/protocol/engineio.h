@@ -23,6 +23,7 @@ struct engineio_config {
     uint64_t ping_interval_ms, ping_timeout_ms;
     uint64_t upgrade_timeout_ms;
     uint64_t connect_timeout_ms; /* until the first namespace is joined */
+    size_t strangers_max;        /* polling, in no namespace yet; of all loops */
     uint64_t close_ms;           /* for the poll that must hear of the close */
     size_t payload_bytes_max;    /* of a body or WebSocket message; told as maxPayload */
     bool can_upgrade;
@@ -50,7 +51,7 @@ struct engineio_hello {
     struct str address, url, headers; /* kept when somebody asks (socketio_keeps_handshake) */
     bool is_tls;
 };
-/* A new connection that begins with a poll: its OPEN packet waits for that. NULL: too many. */
+/* A new connection that begins with a poll: its OPEN packet waits for that. */
 struct engineio *engineio_open(const struct engineio_hello *hello);
 struct loop *engineio_loop_of(struct loop *l, struct str sid); /* by its digits; NULL: no sid */
 struct engineio *engineio_find(struct loop *l, struct str sid);

@@ -36,6 +36,9 @@ struct engineio_handshake {
     char text[];
 };
 
+/* One allocation; NULL when nothing is to be kept. */
+struct engineio_handshake *engineio_handshake_new(const struct engineio_hello *hello);
+
 struct engineio {
     struct outlet outlet; /* first: sockets send through it */
     struct loop *loop;
@@ -56,6 +59,7 @@ struct engineio {
     uint64_t connects_ms;   /* its CONNECTs so far are paid for by then (socketio.c) */
     int auth_err;
     uint8_t state;
+    bool is_stranger;
     bool awaits_pong, is_extended, b64, is_deflate, is_registered, has_joined, has_probed;
     char sid[21];
 };
@@ -70,6 +74,8 @@ void engineio_send_framed(struct engineio *e, struct str framed);
 void engineio_close(struct engineio *e, const char *reason);
 /* The kind of bytes that this connection takes now. */
 enum encoding_kind engineio_kind(const struct engineio *e);
+/* It is in a namespace now. */
+void engineio_joined(struct engineio *e);
 bool engineio_writable(const struct engineio *e);
 
 /* ---- up, into socketio.c ------------------------------------------------------------------ */

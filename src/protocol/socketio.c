@@ -355,7 +355,7 @@ void socketio_connected(struct socketio_socket *s)
     struct buf b = {0};
     char sid[21];
     s->state = SOCKET_CONNECTED;
-    s->conn->has_joined = true;
+    engineio_joined(s->conn);
     buf_add_c(&b, '4');
     socketio_add_connect(&b, socketio_nsp(s), socketio_sid(s, sid), session_ticket(s->session));
     engineio_send_text(s->conn, buf_str(&b));

@@ -378,6 +378,7 @@ static void assemble_engineio(const struct config *c, struct transport_socketio 
                 .ping_timeout_ms = (uint64_t)c->socketio_ping_timeout_ms,
                 .upgrade_timeout_ms = (uint64_t)c->socketio_upgrade_timeout_ms,
                 .connect_timeout_ms = (uint64_t)c->socketio_connect_timeout_ms,
+                .strangers_max = (size_t)c->socketio_handshakes_max,
                 .close_ms = 30000, /* as long as the reference waits for that poll */
                 .payload_bytes_max = (size_t)c->socketio_max_http_buffer_size,
                 .can_upgrade =

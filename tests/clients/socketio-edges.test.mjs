@@ -998,6 +998,23 @@ describe('a hostile client harms only itself', () => {
     good.close();
   });
 
+  test('handshakes without end: the oldest that joined nothing give way, nobody else', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { handshakes_max: 400 } } });
+    const p = await Poller.open(s);
+    const w = await Ws.joined({ s });
+    const first = await Poller.open(s, false);
+    for (let i = 0; i < 10; i++)
+      await Promise.all(Array.from({ length: 50 }, () => ask('EIO=4&transport=polling', { s })));
+    while (!(await first.isGone())) await ask('EIO=4&transport=polling', { s });
+    assert.ok(await s.metric('tidewire_connections{transport="socketio-poll"}') <= 410);
+    assert.ok(await w.isAlive());
+    await p.post('421["who"]');
+    assert.match(await p.get(), /^431\[/);
+    const q = await Poller.open(s); // and whoever comes now comes in
+    await q.post('1');
+    w.close();
+  });
+
   test('a flood of events to the program is read as fast as the limit allows', async (t) => {
     const s = await serve(t, { bin: echo, config: { limits: { messages_per_second: 100, burst: 50 } } });
     const w = await Ws.joined({ s });
