@@ -14,8 +14,7 @@ struct move {
     bool active, fin, eof;
     uint64_t position, taken;
     struct tls *tls;
-    struct tally *tally;
-    uint8_t tally_key[8], tally_key_n;
+    struct tallied tallied;
     uint8_t *input, *output;
     size_t input_n, output_n;
     void (*arrived)(struct sock *s, void *arg);
@@ -41,11 +40,10 @@ static void deliver(struct loop *l, struct mail *mail)
     s->readable = !m->eof;
     s->position = m->position;
     s->taken = m->taken;
-    s->tally = m->tally;
-    s->tally_key_n = m->tally_key_n;
-    memcpy(s->tally_key, m->tally_key, sizeof(s->tally_key));
-    if (m->tls)
+    if (m->tls || m->tallied.tally) {
         sock_need_extra(s)->tls = m->tls;
+        s->extra->tallied = m->tallied;
+    }
     put_output(s, m);
     bool ok = sock_keep(s, m->input, m->input_n) && sock_watch(s);
     s->replay = m->input_n > 0;
@@ -84,10 +82,6 @@ void sock_move(struct sock *s, struct loop *to, struct str unused,
     m->eof = s->eof;
     m->position = s->position;
     m->taken = s->taken;
-    m->tally = s->tally;
-    m->tally_key_n = s->tally_key_n;
-    memcpy(m->tally_key, s->tally_key, sizeof(m->tally_key));
-    s->tally = NULL;
     m->arrived = arrived;
     m->arg = arg;
     pack_input(s, m, unused);
@@ -99,6 +93,8 @@ void sock_move(struct sock *s, struct loop *to, struct str unused,
     if (s->extra) {
         m->tls = s->extra->tls;
         s->extra->tls = NULL;
+        m->tallied = s->extra->tallied;
+        s->extra->tallied.tally = NULL;
     }
     loop_unwatch(s->loop, &s->watch);
     s->moved = true;

@@ -44,7 +44,7 @@ struct sock *sock_adopt(struct loop *l, int fd, enum sock_state state)
     s->loop = l;
     s->state = state;
     s->writable = true;
-    list_push(&l->socks, &s->all);
+    list_push(&l->socks, &s->link);
     return s;
 }
 
@@ -123,8 +123,9 @@ void sock_die(struct sock *s, int err)
     s->err = err;
     if (s->extra)
         timer_stop(&s->extra->timer);
-    list_drop(&s->queue);
-    list_push(&s->loop->graveyard, &s->queue);
+    list_drop(&s->link);
+    list_push(&s->loop->graveyard, &s->link);
+    s->queued = true;
 }
 
 /* Unread bytes would turn our end into a reset. */
@@ -230,12 +231,20 @@ void sock_abort(struct sock *s, int err)
 
 void sock_abort_all(struct loop *l)
 {
-    struct list *link = l->socks.next;
-    while (link != &l->socks) {
-        struct list *next = link->next;
-        sock_abort(LIST_OF(link, struct sock, all), E_CLOSED);
-        link = next;
-    }
+    while (!list_is_empty(&l->readable))
+        sock_abort(LIST_OF(l->readable.next, struct sock, link), E_CLOSED);
+    while (!list_is_empty(&l->socks))
+        sock_abort(LIST_OF(l->socks.next, struct sock, link), E_CLOSED);
+}
+
+static void extra_free(struct sock_extra *extra)
+{
+    struct tallied *t = &extra->tallied;
+    if (t->tally)
+        tally_give(t->tally, str_of((char *)t->key, t->key_n));
+    tls_free(&extra->tls);
+    mem_free(extra->peer);
+    mem_free(extra);
 }
 
 static void bury(struct sock *s)
@@ -244,17 +253,12 @@ static void bury(struct sock *s)
         s->ops->on_close(s, s->err);
     flush_forget(s);
     sock_out_clear(s);
-    if (s->extra)
-        tls_free(&s->extra->tls);
     if (s->watch.fd >= 0)
         close(s->watch.fd);
     listen_sock_gone(&s->listener);
-    if (s->tally)
-        tally_give(s->tally, str_of((char *)s->tally_key, s->tally_key_n));
-    list_drop(&s->all);
-    mem_free(s->extra);
+    if (s->extra)
+        extra_free(s->extra);
     mem_free(s->stash);
-    mem_free(s->peer);
     mem_free(s);
 }
 
@@ -262,7 +266,7 @@ void sock_run_graveyard(struct loop *l)
 {
     struct list *link;
     while ((link = list_take(&l->graveyard)))
-        bury(LIST_OF(link, struct sock, queue));
+        bury(LIST_OF(link, struct sock, link));
 }
 
 /* ---- what the peer has ---------------------------------------------------------------- */
@@ -286,13 +290,14 @@ static const char *peer_text(struct sock *s)
 {
     struct sockaddr_storage a;
     socklen_t n = sizeof(a);
-    if (!s->peer) {
+    struct sock_extra *extra = sock_need_extra(s);
+    if (!extra->peer) {
         memset(&a, 0, sizeof(a));
         if (getpeername(s->watch.fd, (struct sockaddr *)&a, &n) != 0)
             a.ss_family = AF_UNSPEC;
-        s->peer = address_text(&a);
+        extra->peer = address_text(&a);
     }
-    return s->peer;
+    return extra->peer;
 }
 
 bool sock_tally(struct sock *s, struct tally *tally, size_t max)
@@ -300,24 +305,25 @@ bool sock_tally(struct sock *s, struct tally *tally, size_t max)
     struct sockaddr_storage a = {0};
     socklen_t n = sizeof(a);
     const struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
+    struct tallied *t = &sock_need_extra(s)->tallied;
     if (getpeername(s->watch.fd, (struct sockaddr *)&a, &n) != 0)
         return true;
     if (a.ss_family == AF_INET) {
-        s->tally_key_n = 4;
-        memcpy(s->tally_key, &((struct sockaddr_in *)&a)->sin_addr, 4);
+        t->key_n = 4;
+        memcpy(t->key, &((struct sockaddr_in *)&a)->sin_addr, 4);
     } else if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-        s->tally_key_n = 4;
-        memcpy(s->tally_key, &v6->sin6_addr.s6_addr[12], 4);
+        t->key_n = 4;
+        memcpy(t->key, &v6->sin6_addr.s6_addr[12], 4);
     } else if (a.ss_family == AF_INET6) {
-        s->tally_key_n = 8;
-        memcpy(s->tally_key, &v6->sin6_addr, 8);
+        t->key_n = 8;
+        memcpy(t->key, &v6->sin6_addr, 8);
     } else {
         return true;
     }
-    CHECK(!s->tally);
-    if (!tally_take(tally, str_of((char *)s->tally_key, s->tally_key_n), max))
+    CHECK(!t->tally);
+    if (!tally_take(tally, str_of((char *)t->key, t->key_n), max))
         return false;
-    s->tally = tally;
+    t->tally = tally;
     return true;
 }
 

@@ -209,11 +209,21 @@ static void read_once(struct sock *s)
 
 void sock_wake(struct sock *s)
 {
-    if (list_linked(&s->queue) || s->state == SOCK_DEAD)
+    if (s->queued || s->state == SOCK_DEAD)
         return;
     if (s->state == SOCK_OPEN && s->paused)
         return;
-    list_push(&s->loop->readable, &s->queue);
+    list_drop(&s->link);
+    list_push(&s->loop->readable, &s->link);
+    s->queued = true;
+}
+
+/* From the readable back to those that only wait. */
+static void unqueue(struct sock *s)
+{
+    list_drop(&s->link);
+    list_push(&s->loop->socks, &s->link);
+    s->queued = false;
 }
 
 void sock_run_readable(struct loop *l)
@@ -222,7 +232,8 @@ void sock_run_readable(struct loop *l)
     list_init(&due);
     list_splice(&due, &l->readable);
     while ((link = list_take(&due))) {
-        struct sock *s = LIST_OF(link, struct sock, queue);
+        struct sock *s = LIST_OF(link, struct sock, link);
+        unqueue(s);
         if (s->state != SOCK_OPEN || !s->paused)
             read_once(s);
     }
@@ -258,6 +269,6 @@ void sock_on_ready(struct loop *l, struct watch *w, unsigned events)
         sock_die(s, s->state == SOCK_OPEN ? E_CLOSED : s->err);
     else if (s->state == SOCK_OPEN && s->paused)
         on_ready_paused(s, events);
-    else if (s->readable && !list_linked(&s->queue))
+    else if (s->readable && !s->queued)
         read_once(s);
 }

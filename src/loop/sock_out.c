@@ -11,34 +11,35 @@ enum { PRIVATE_MIN = 480, PRIVATE_MAX = 16384 - (int)sizeof(struct segment), RIN
 
 static struct range *range_at(struct sock *s, uint32_t i)
 {
-    return s->more ? &s->more->at[(s->more->first + i) % s->more->capacity] : &s->one;
+    return s->is_ring ? &s->more->at[(s->more->first + i) % s->more->capacity] : &s->one;
 }
 
 static uint32_t ranges_count(const struct sock *s)
 {
-    return s->more ? s->more->count : s->one.n > 0;
+    return s->is_ring ? s->more->count : s->one.n > 0;
 }
 
 static void grow(struct sock *s)
 {
     uint32_t count = ranges_count(s);
-    uint32_t capacity = s->more ? s->more->capacity * 2 : RING_FIRST;
+    uint32_t capacity = s->is_ring ? s->more->capacity * 2 : RING_FIRST;
     struct range_ring *r = mem_resize(NULL, sizeof(*r) + capacity * sizeof(r->at[0]));
     *r = (struct range_ring){.count = count, .capacity = capacity};
     for (uint32_t i = 0; i < count; i++)
         r->at[i] = *range_at(s, i);
-    mem_free(s->more);
+    if (s->is_ring)
+        mem_free(s->more);
     s->more = r;
-    s->one = (struct range){0};
+    s->is_ring = true;
 }
 
 /* Takes over one reference of g. */
 static void push(struct sock *s, struct segment *g, uint32_t start, uint32_t n)
 {
     uint32_t count = ranges_count(s);
-    if (count > 0 && (!s->more || count == s->more->capacity))
+    if (count > 0 && (!s->is_ring || count == s->more->capacity))
         grow(s);
-    if (s->more)
+    if (s->is_ring)
         s->more->count++;
     *range_at(s, count) = (struct range){g, start, n};
 }
@@ -135,14 +136,15 @@ void sock_out_drop(struct sock *s, size_t n)
         }
         n -= r->n;
         segment_unref(&r->g);
-        if (!s->more) {
+        if (!s->is_ring) {
             s->one = (struct range){0};
             CHECK(n == 0);
         } else {
             s->more->first = (s->more->first + 1) % s->more->capacity;
             if (--s->more->count == 0) {
                 mem_free(s->more);
-                s->more = NULL;
+                s->is_ring = false;
+                s->one = (struct range){0};
             }
         }
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection from inside. 160 bytes with the allocator's head for a plain idle one: what only
+/* A connection from inside. 128 bytes with the allocator's head for a plain idle one: what only
  * some need (TLS, timers, a second range, unused input, the peer's name) is allocated then.
  *
  *   HANDSHAKE --tls.c--> OPEN --sock_close--> FLUSHING --queue empty--> LINGERING
@@ -43,11 +43,19 @@ struct stash {
     uint8_t bytes[];
 };
 struct tls;
+/* A place in a tally that all loops share; it is the peer's, and moves with the connection. */
+struct tallied {
+    struct tally *tally; /* NULL: not counted */
+    uint8_t key[8];
+    uint8_t key_n;
+};
 struct sock_extra {
     struct sock *sock;
     struct timer timer;             /* handshake or linger deadline */
     uint64_t linger_ms, taken_seen; /* closing: progress since the last look? */
     struct tls *tls;
+    char *peer;
+    struct tallied tallied;
 };
 
 struct sock {
@@ -70,20 +78,19 @@ struct sock {
     bool moved : 1;        /* dead, but its descriptor lives on another loop */
     bool active : 1;       /* we connected: the kernel counts our SYN as acknowledged */
     bool eof : 1;          /* the peer's stream has been read to its end */
+    bool queued : 1;       /* `link` stands among the readable or in the graveyard */
+    bool is_ring : 1;      /* the queue is `more`, not `one` */
     int err;
-    struct list all;
-    struct list queue; /* readable or graveyard */
+    struct list link;  /* loop->socks, ->readable or ->graveyard */
     uint64_t position; /* bytes given */
     uint64_t taken;    /* bytes the kernel took */
-    struct range one;  /* the queue, while it is at most one range */
-    struct range_ring *more;
+    union {
+        struct range one; /* the queue, while it is at most one range */
+        struct range_ring *more;
+    };
     struct stash *stash;
     struct sock_extra *extra;
     struct sock_listener *listener;
-    char *peer;
-    struct tally *tally; /* counted there under the key; travels along when it moves */
-    uint8_t tally_key[8];
-    uint8_t tally_key_n;
 };
 
 /* sock.c */

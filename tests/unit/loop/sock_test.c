@@ -92,7 +92,7 @@ TEST(a_stopped_server_closes_every_connection)
 
 TEST(an_idle_connection_is_small)
 {
-    assert_true(sizeof(struct sock) <= 160);
+    assert_true(sizeof(struct sock) <= 120); /* what malloc gives in 128 */
 }
 
 /* ---- input ---------------------------------------------------------------------------- */
@@ -304,7 +304,7 @@ static size_t extend_input(struct sock *s, uint8_t *bytes, size_t n)
     g->n = 10;
     sock_send_segment(s, g, 0, 3);
     sock_send_segment(s, g, 3, 3);
-    assert_null(s->more);
+    assert_false(s->is_ring);
     assert_int_equal(s->one.n, 6);
     assert_int_equal(g->refs, 2);
     sock_send_segment(s, g, 8, 2); /* a gap: a second range */
