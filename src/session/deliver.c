@@ -29,6 +29,16 @@ static bool is_full(const struct session *s, size_t more)
                       unsent + more > s->home->config->send_bytes_max * 2);
 }
 
+/* Once more, in a while. */
+void deliver_look_again(struct session *s)
+{
+    struct session_extra *x = session_need(s);
+    if (!x->look_ms) {
+        x->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
+        session_watch(s);
+    }
+}
+
 /* It can take no more now. session_drained comes when the flush has made room; where the kernel
  * has everything and only the peer's word for it is missing, after a while. */
 static void wait_for_room(struct session *s)
@@ -38,9 +48,8 @@ static void wait_for_room(struct session *s)
         return;
     if (sock_unsent(sock)) {
         sock_expect_drained(sock);
-    } else if (!s->look_ms) {
-        s->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
-        session_watch(s);
+    } else {
+        deliver_look_again(s);
     }
 }
 
@@ -55,20 +64,12 @@ void deliver_when_drained(struct session *s, struct session_sub *ss)
     wait_for_room(s);
 }
 
-void deliver_look_again(struct session *s)
-{
-    if (!s->look_ms) {
-        s->look_ms = loop_now_ms(s->home->loop) + LOOK_MS;
-        session_watch(s);
-    }
-}
-
 /* The reader is slow: by the channel's choice it is closed, or left to catch up later. */
 static bool refuse(struct session *s, struct session_sub *ss)
 {
     wait_for_room(s);
     metric_add(M_SLOW_CONSUMERS, 1);
-    log_debug("session", "slow", "session=%s channel=%.*s", s->name,
+    log_debug("session", "slow", "session=%.*s channel=%.*s", STR_ARG(session_name(s)),
               STR_ARG(session_sub_channel(ss)));
     if (subscription_settings(&ss->sub)->slow == SLOW_CLOSE && s->outlet)
         outlet_close(s->outlet, E_SLOW_CONSUMER, STR_NONE);
@@ -99,7 +100,7 @@ static bool on_deliver(struct subscription *sub, const struct delivery *d)
         return refuse(s, ss);
     uint64_t base = position_stream(s) - start;
     outlet_send_segment(s->outlet, d->segment, start, end - start);
-    s->stream += end - start;
+    position_advance(s, end - start);
     if (s->keeps_positions)
         for (size_t i = d->first; i < d->end; i++)
             (void)position_note(s, ss, base + d->ends[i], d->msgs[i]->offset);
@@ -122,7 +123,7 @@ static bool send_copy(struct session *s, struct session_sub *ss, struct msg *m)
         return false;
     }
     outlet_send_framed(s->outlet, buf_str(b));
-    s->stream += b->n;
+    position_advance(s, b->n);
     (void)position_note(s, ss, position_stream(s), m->offset);
     return true;
 }
@@ -167,7 +168,7 @@ static void answer_subscribe(struct session *s, struct session_sub *ss,
     struct answer out = {.type = REQUEST_SUBSCRIBE,
                          .err = a->err,
                          .channel = session_sub_channel(ss),
-                         .ref = str_of(ss->ref, ss->ref_n),
+                         .ref = sub_ref(ss),
                          .sub = ss,
                          .subscribed = &told,
                          .is_resume = ss->is_resume};
@@ -183,7 +184,6 @@ static void answer_subscribe(struct session *s, struct session_sub *ss,
     s->ops->answer(s, &out);
     mem_free(ss->ref); /* answered: a resume later is nobody's request */
     ss->ref = NULL;
-    ss->ref_n = 0;
 }
 
 /* A gap must arrive like a message: what stands before it is where the client is until then. After
@@ -278,7 +278,7 @@ static void on_presence(struct subscription *sub, const struct presence_update *
         deliver_look_again(s);
     } else if (segment && end > start) {
         outlet_send_segment(s->outlet, segment, start, end - start);
-        s->stream += end - start;
+        position_advance(s, end - start);
     } else if (!segment && s->ops->presence) {
         s->ops->presence(s, ss, u);
     }

@@ -4,8 +4,8 @@
  *
  *   home --fetch--> the ticket's loop --(when it is away)--> where it lives --session--> home
  *
- * The ticket's first digits name the loop that always knows where the session is; that loop's
- * ticket group stays as a signpost while the session is away. A detached session has no tie to
+ * The ticket's first digits name the loop that always knows where the session is: it keeps a
+ * signpost while the session is away. A detached session has no tie to
  * its loop but tables and a timer, so the struct itself travels, with its subscriptions (names
  * and positions), what it tracks and the protocol's record.
  *
@@ -20,6 +20,45 @@
 /* ---- signposts ------------------------------------------------------------------------------ */
 
 struct signpost {
+    struct loop *at;
+    char ticket[SESSION_TICKET_SIZE];
+};
+
+static struct signpost *signpost_of(const struct session_home *home, struct str ticket)
+{
+    return map_get(&home->signposts, ticket);
+}
+
+bool fetch_is_away(const struct session_home *home, struct str ticket)
+{
+    return signpost_of(home, ticket) != NULL;
+}
+
+static void put_signpost(struct session_home *home, struct str ticket, struct loop *at)
+{
+    struct signpost *sp = signpost_of(home, ticket);
+    if (!sp) {
+        sp = mem_new(sizeof(*sp));
+        memcpy(sp->ticket, ticket.p, SESSION_TICKET_SIZE);
+        map_put(&home->signposts, str_of(sp->ticket, SESSION_TICKET_SIZE), sp);
+    }
+    sp->at = at;
+}
+
+void fetch_drop_signpost(struct session_home *home, struct str ticket)
+{
+    mem_free(map_remove(&home->signposts, ticket));
+}
+
+void fetch_signposts_free(struct session_home *home)
+{
+    struct signpost *sp;
+    for (size_t at = 0; (sp = map_next(&home->signposts, &at));)
+        mem_free(sp);
+    map_free(&home->signposts);
+}
+
+struct mail_signpost {
     struct mail mail;
     struct loop *at; /* NULL: it has ended */
     char ticket[SESSION_TICKET_SIZE];
@@ -27,15 +66,16 @@ struct signpost {
 
 static void on_signpost(struct loop *l, struct mail *mail)
 {
-    struct signpost *sp = (struct signpost *)(void *)mail;
+    struct mail_signpost *ms = (struct mail_signpost *)(void *)mail;
     struct session_home *home = session_home_of(l);
-    struct ticket_group *g =
-        home ? map_get(&home->tickets, str_of(sp->ticket, SESSION_TICKET_SIZE)) : NULL;
-    if (g && !g->count && sp->at) /* no home: mail of the teardown itself */
-        g->away = sp->at;
-    else if (g && !g->count)
-        resume_group_free(home, g);
-    mem_free(sp);
+    struct str ticket = str_of(ms->ticket, SESSION_TICKET_SIZE);
+    if (!home || !fetch_is_away(home, ticket))
+        ; /* mail of the teardown itself, or it is here again */
+    else if (ms->at)
+        put_signpost(home, ticket, ms->at);
+    else
+        fetch_drop_signpost(home, ticket);
+    mem_free(ms);
 }
 
 static void post_signpost(struct loop *l, struct str ticket, struct loop *at)
@@ -43,11 +83,11 @@ static void post_signpost(struct loop *l, struct str ticket, struct loop *at)
     struct loop *to = session_ticket_loop(l, ticket);
     if (!to || to == l)
         return;
-    struct signpost *sp = mem_new(sizeof(*sp));
-    sp->mail.deliver = on_signpost;
-    sp->at = at;
-    memcpy(sp->ticket, ticket.p, SESSION_TICKET_SIZE);
-    loop_post(to, &sp->mail);
+    struct mail_signpost *ms = mem_new(sizeof(*ms));
+    ms->mail.deliver = on_signpost;
+    ms->at = at;
+    memcpy(ms->ticket, ticket.p, SESSION_TICKET_SIZE);
+    loop_post(to, &ms->mail);
 }
 
 void fetch_tell_gone(struct loop *l, struct str ticket)
@@ -83,21 +123,17 @@ static void answer(struct loop *l, struct session_fetch *f)
 static void leave(struct session *s, struct loop *to)
 {
     struct loop *l = s->home->loop;
-    struct ticket_group *g = s->group;
-    struct str ticket = str_of(g->ticket, SESSION_TICKET_SIZE);
+    struct str ticket = session_ticket(s);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss)) {
         hub_unsubscribe(hub_of(l), &ss->sub);
         place_forget(ss);
     }
     position_free(s);
     post_signpost(l, ticket, to);
-    s->group = NULL;
-    list_drop(&s->group_link);
-    g->count--;
+    resume_ticket_unlink(s);
+    s->has_ticket = false; /* until it is home */
     if (session_ticket_loop(l, ticket) == l)
-        g->away = to;
-    else
-        resume_group_free(s->home, g);
+        put_signpost(s->home, ticket, to);
     session_delist(s);
 }
 
@@ -110,7 +146,7 @@ static void take(struct loop *l, struct session *s, struct session_fetch *f)
 {
     struct outlet *old = s->outlet;
     if (s->state == SESSION_OPEN && old) { /* its connection is dead and does not know it */
-        log_debug("session", "taken-over", "session=%s", s->name);
+        log_debug("session", "taken-over", "session=%.*s", STR_ARG(session_name(s)));
         session_detach(s, E_CLOSED);
         outlet_close(old, E_CONFLICT, STR("taken over"));
     }
@@ -124,15 +160,15 @@ static void take(struct loop *l, struct session *s, struct session_fetch *f)
 static void on_fetch(struct loop *l, struct mail *mail)
 {
     struct session_fetch *f = (struct session_fetch *)(void *)mail;
-    struct ticket_group *g = map_get(&session_home_of(l)->tickets, f->ticket);
-    if (g && g->away && !g->count) {
+    const struct session_home *home = session_home_of(l);
+    const struct signpost *away = signpost_of(home, f->ticket);
+    if (away) {
         f->mail.deliver = on_fetch;
-        loop_post(g->away, &f->mail);
+        loop_post(away->at, &f->mail);
         return;
     }
-    struct session *s =
-        g && g->count == 1 ? LIST_OF(g->sessions.next, struct session, group_link) : NULL;
-    if (s && may_take(s, f))
+    struct session *s = resume_ticket_first(home, f->ticket);
+    if (s && !s->next && may_take(s, f))
         take(l, s, f);
     answer(l, f);
 }

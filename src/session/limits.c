@@ -15,7 +15,7 @@ bool limits_enter(struct session *s, struct outlet *o, struct identity *id)
 {
     const struct session_config *config = s->home->config;
     size_t max = config->connections_per_identity_max;
-    if (!o || s->counted_on || !is_counted_user(s->home, id))
+    if (!o || (s->extra && s->extra->counted_on) || !is_counted_user(s->home, id))
         return true;
     if (!o->counted) {
         if (!tally_take(s->home->users, id->sub, max ? max : SIZE_MAX)) {
@@ -25,15 +25,17 @@ bool limits_enter(struct session *s, struct outlet *o, struct identity *id)
         o->counted = identity_ref(id);
     }
     o->counted_sessions++;
-    s->counted_on = o;
+    session_need(s)->counted_on = o;
     return true;
 }
 
 void limits_leave(struct session *s)
 {
-    struct outlet *o = s->counted_on;
-    s->counted_on = NULL;
-    if (!o || --o->counted_sessions > 0)
+    struct outlet *o = s->extra ? s->extra->counted_on : NULL;
+    if (!o)
+        return;
+    s->extra->counted_on = NULL;
+    if (--o->counted_sessions > 0)
         return;
     tally_give(s->home->users, o->counted->sub);
     identity_unref(o->counted);
@@ -49,11 +51,13 @@ void limits_spend(struct session *s)
     uint64_t now_ms = loop_now_ms(s->home->loop);
     uint64_t wait_ms =
         tally_spend(s->home->users, s->identity->sub, now_ms, rate, config->messages_burst);
-    s->identity_until_ms = wait_ms ? now_ms + wait_ms : 0;
+    if (wait_ms || s->extra)
+        session_need(s)->identity_until_ms = wait_ms ? now_ms + wait_ms : 0;
 }
 
 uint64_t limits_hold_ms(const struct session *s)
 {
     uint64_t now_ms = loop_now_ms(s->home->loop);
-    return s->identity_until_ms > now_ms ? s->identity_until_ms - now_ms : 0;
+    uint64_t until_ms = s->extra ? s->extra->identity_until_ms : 0;
+    return until_ms > now_ms ? until_ms - now_ms : 0;
 }

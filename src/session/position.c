@@ -26,7 +26,15 @@ static struct delivered *at(const struct position_log *log, uint32_t index)
 
 uint64_t position_stream(const struct session *s)
 {
-    return s->outlet && s->outlet->sock ? sock_position(s->outlet->sock) : s->stream;
+    if (s->outlet && s->outlet->sock)
+        return sock_position(s->outlet->sock);
+    return s->log ? s->log->stream : 0;
+}
+
+void position_advance(struct session *s, size_t n)
+{
+    if (s->log)
+        s->log->stream += n;
 }
 
 void position_fold(struct session *s, uint64_t acked)

@@ -47,8 +47,12 @@ void request_refuse(struct session *s, const struct request *r, int err, const c
 static void keep_ref(struct session_sub *ss, struct str ref)
 {
     mem_free(ss->ref);
-    ss->ref = ref.n ? str_dup(ref) : NULL;
-    ss->ref_n = ref.n;
+    ss->ref = NULL;
+    if (!ref.n)
+        return;
+    ss->ref = mem_new(sizeof(*ss->ref) + ref.n);
+    ss->ref->n = ref.n;
+    memcpy(ss->ref->text, ref.p, ref.n);
 }
 
 /* A repeat may want more than there is: who comes back knows better than we what it has got (the
@@ -101,8 +105,7 @@ static void subscribe(struct session *s, const struct request *r)
                            .ref = r->ref,
                            .sub = ss,
                            .is_repeat = true};
-        list_drop(&ss->link); /* subscribed last: the target of messages without a channel */
-        list_push(&s->subs, &ss->link);
+        session_sub_to_end(s, ss); /* the target of messages without a channel */
         s->ops->answer(s, &a);
         return;
     }
@@ -116,7 +119,6 @@ static void subscribe_new(struct session *s, const struct request *r)
         return;
     }
     struct session_sub *ss = session_sub_new(s);
-    ss->user = r->user;
     ss->sub.kind = (uint8_t)r->kind;
     ss->sub.wants_presence = r->presence;
     ss->sub.no_messages = r->no_messages;
@@ -179,7 +181,7 @@ static void publish(struct session *s, const struct request *r)
     f.channel = r->channel;
     f.sender = s->identity->sub;
     f.sender_name = s->outlet ? session_name(s) : STR_NONE;
-    f.sender_session = s->outlet ? s->echo_as : 0;
+    f.sender_session = s->outlet ? session_echo(s) : 0;
     struct msg *m = msg_new(&f);
     if (!m) {
         request_refuse(s, r, E_NO_MEMORY, NULL);
@@ -221,7 +223,8 @@ struct tracking {
 
 static struct tracked *tracked_find(struct session *s, struct str channel, struct str key)
 {
-    for (struct list *l = s->tracked.next; l != &s->tracked; l = l->next) {
+    struct list *all = s->extra ? &s->extra->tracked : NULL;
+    for (struct list *l = all ? all->next : NULL; l != all; l = l->next) {
         struct tracked *t = LIST_OF(l, struct tracked, link);
         if (str_eq(str_of(t->text, t->channel_n), channel) &&
             str_eq(str_of(t->text + t->channel_n, t->key_n), key))
@@ -233,7 +236,7 @@ static struct tracked *tracked_find(struct session *s, struct str channel, struc
 static void tracked_drop(struct session *s, struct tracked *t)
 {
     list_drop(&t->link);
-    s->tracked_count--;
+    s->extra->tracked_count--;
     mem_free(t);
 }
 
@@ -284,7 +287,8 @@ static void send_track(struct session *s, const struct request *r, bool is_untra
 static void track(struct session *s, const struct request *r)
 {
     struct tracked *t = tracked_find(s, r->channel, r->key);
-    if (!t && s->tracked_count >= s->home->config->tracked_max) {
+    struct session_extra *x = session_need(s);
+    if (!t && x->tracked_count >= s->home->config->tracked_max) {
         request_refuse(s, r, E_TOO_MANY, "Too many presence entries on this connection");
         return;
     }
@@ -294,8 +298,8 @@ static void track(struct session *s, const struct request *r)
         t->key_n = r->key.n;
         memcpy(t->text, r->channel.p, r->channel.n);
         memcpy(t->text + r->channel.n, r->key.p, r->key.n);
-        list_push(&s->tracked, &t->link);
-        s->tracked_count++;
+        list_push(&x->tracked, &t->link);
+        x->tracked_count++;
     }
     send_track(s, r, false, 0, false);
 }
@@ -310,8 +314,8 @@ static void untrack(struct session *s, const struct request *r)
 
 void session_untrack_all(struct session *s, uint64_t grace_ms)
 {
-    while (!list_is_empty(&s->tracked)) {
-        struct tracked *t = LIST_OF(s->tracked.next, struct tracked, link);
+    while (s->extra && !list_is_empty(&s->extra->tracked)) {
+        struct tracked *t = LIST_OF(s->extra->tracked.next, struct tracked, link);
         struct request r = {.channel = str_of(t->text, t->channel_n),
                             .key = str_of(t->text + t->channel_n, t->key_n)};
         send_track(s, &r, true, grace_ms, true);

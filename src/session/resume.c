@@ -13,6 +13,49 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+/* ---- the sessions of a ticket: a row that begins in home->tickets --------------------------- */
+
+struct str resume_ticket_of(const void *session)
+{
+    const struct session *s = session;
+    return str_of(s->ticket, SESSION_TICKET_SIZE);
+}
+
+struct session *resume_ticket_first(const struct session_home *home, struct str ticket)
+{
+    return table_get(&home->tickets, ticket);
+}
+
+static void ticket_link(struct session *s)
+{
+    struct session *last = resume_ticket_first(s->home, resume_ticket_of(s));
+    s->next = NULL;
+    while (last && last->next)
+        last = last->next;
+    if (last)
+        last->next = s;
+    else
+        table_put(&s->home->tickets, s);
+}
+
+bool resume_ticket_unlink(struct session *s)
+{
+    struct session *before = s->has_ticket ? resume_ticket_first(s->home, resume_ticket_of(s)) : NULL;
+    if (!before)
+        return false;
+    if (before == s && s->next)
+        table_put(&s->home->tickets, s->next); /* in its place */
+    else if (before == s)
+        table_remove(&s->home->tickets, resume_ticket_of(s));
+    while (before != s && before->next != s)
+        before = before->next;
+    before->next = s->next;
+    s->next = NULL;
+    return true;
+}
+
+/* ---- going ----------------------------------------------------------------------------------- */
+
 void resume_free_parked(struct session_sub *ss)
 {
     mem_free(ss->parked);
@@ -94,7 +137,7 @@ void session_detach(struct session *s, int err)
     uint64_t now_ms = loop_now_ms(s->home->loop);
     if (s->state != SESSION_OPEN)
         return;
-    uint64_t resume_ms = s->resume_ms ? s->resume_ms : config->resume_ms;
+    uint64_t resume_ms = s->extra && s->extra->resume_ms ? s->extra->resume_ms : config->resume_ms;
     if (!resume_ms) {
         session_end(s, err, false);
         return;
@@ -105,17 +148,17 @@ void session_detach(struct session *s, int err)
         position_fold_acked(s);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
-    log_debug("session", "detach", "session=%s subs=%u err=%d", s->name, s->subs_count, err);
+    log_debug("session", "detach", "session=%.*s subs=%u err=%d", STR_ARG(session_name(s)),
+              s->subs_count, err);
     session_tell(s, "lost", err);
     limits_leave(s);
     s->outlet = NULL;
     s->state = SESSION_DETACHED;
-    s->resume_until_ms = now_ms + resume_ms;
-    s->lease_until_ms = s->tracked_count ? now_ms + config->presence_lease_ms : 0;
-    if (s->group) { /* longest waiting first */
-        list_drop(&s->group_link);
-        list_push(&s->group->sessions, &s->group_link);
-    }
+    struct session_extra *x = session_need(s);
+    x->resume_until_ms = now_ms + resume_ms;
+    x->lease_until_ms = x->tracked_count ? now_ms + config->presence_lease_ms : 0;
+    if (resume_ticket_unlink(s)) /* longest waiting first */
+        ticket_link(s);
     session_watch(s);
 }
 
@@ -150,8 +193,9 @@ int session_attach(struct session *s, struct outlet *outlet, struct identity *id
     s->outlet = outlet;
     s->state = SESSION_OPEN;
     s->is_warned = false;
-    s->stream = s->marked = s->ask_ms = 0;
     s->is_asked = false;
+    if (s->extra)
+        s->extra->ask_ms = 0;
     position_free(s);
     session_watch(s);
     session_tell(s, "back", 0);
@@ -217,58 +261,31 @@ void session_ticket_new(struct loop *l, char out[SESSION_TICKET_SIZE + 1])
 
 bool session_ticket_known(struct loop *l, struct str ticket)
 {
-    return ticket.n && map_get(&session_home_of(l)->tickets, ticket);
+    const struct session_home *home = session_home_of(l);
+    return ticket.n && (resume_ticket_first(home, ticket) || fetch_is_away(home, ticket));
 }
 
 void session_ticket_join(struct session *s, struct str ticket)
 {
-    struct session_home *home = s->home;
-    struct ticket_group *g = map_get(&home->tickets, ticket);
-    CHECK(!s->group && ticket.n == SESSION_TICKET_SIZE);
-    if (!g) {
-        g = mem_new(sizeof(*g));
-        list_init(&g->sessions);
-        memcpy(g->ticket, ticket.p, SESSION_TICKET_SIZE);
-        map_put(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE), g);
-    }
-    s->group = g;
-    g->count++;
-    g->away = NULL;
-    list_push(&g->sessions, &s->group_link);
+    CHECK(!s->has_ticket && ticket.n == SESSION_TICKET_SIZE);
+    s->has_ticket = true;
+    memcpy(s->ticket, ticket.p, SESSION_TICKET_SIZE);
+    fetch_drop_signpost(s->home, ticket);
+    ticket_link(s);
 }
 
 struct str session_ticket(const struct session *s)
 {
-    return s->group ? str_of(s->group->ticket, SESSION_TICKET_SIZE) : STR_NONE;
+    return s->has_ticket ? resume_ticket_of(s) : STR_NONE;
 }
 
 void resume_ticket_leave(struct session *s)
 {
-    struct ticket_group *g = s->group;
-    if (!g)
+    if (!resume_ticket_unlink(s))
         return;
-    s->group = NULL;
-    list_drop(&s->group_link);
-    if (--g->count || g->away)
-        return;
-    fetch_tell_gone(s->home->loop, str_of(g->ticket, SESSION_TICKET_SIZE));
-    resume_group_free(s->home, g);
-}
-
-void resume_group_free(struct session_home *home, struct ticket_group *g)
-{
-    map_remove(&home->tickets, str_of(g->ticket, SESSION_TICKET_SIZE));
-    mem_free(g);
-}
-
-void resume_tickets_free(struct session_home *home)
-{
-    struct ticket_group *g;
-    for (size_t at = 0; (g = map_next(&home->tickets, &at));) {
-        CHECK(!g->count); /* groups go with their last session; this one was away */
-        mem_free(g);
-    }
-    map_free(&home->tickets);
+    s->has_ticket = false;
+    if (!resume_ticket_first(s->home, resume_ticket_of(s)))
+        fetch_tell_gone(s->home->loop, resume_ticket_of(s));
 }
 
 static bool is_user(const struct identity *a, const struct identity *b)
@@ -284,39 +301,32 @@ static bool is_named(const struct session *s, struct str name)
 struct session *session_ticket_claim(struct loop *l, struct str ticket, struct str name,
                                      const struct session_ops *ops, const struct identity *identity)
 {
-    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
-    if (!g)
-        return NULL;
-    for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
-        struct session *s = LIST_OF(at, struct session, group_link);
+    struct session *s = resume_ticket_first(session_home_of(l), ticket);
+    for (; s; s = s->next)
         if (s->state == SESSION_DETACHED && s->ops == ops && is_named(s, name) &&
             is_user(s->identity, identity))
-            return s;
-    }
-    return NULL;
+            break;
+    return s;
 }
 
 struct session *session_ticket_find(struct loop *l, struct str ticket,
                                     const struct session_ops *ops, const struct identity *identity,
                                     struct str channel)
 {
-    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
-    if (!g)
-        return NULL;
-    for (struct list *at = g->sessions.next; at != &g->sessions; at = at->next) {
-        struct session *s = LIST_OF(at, struct session, group_link);
+    struct session *s = resume_ticket_first(session_home_of(l), ticket);
+    for (; s; s = s->next)
         if (s->state == SESSION_DETACHED && s->ops == ops &&
             (!s->identity->sub.n || is_user(s->identity, identity)) && session_sub_find(s, channel))
-            return s;
-    }
-    return NULL;
+            break;
+    return s;
 }
 
 void session_retire(struct session *s)
 {
     uint64_t now_ms = loop_now_ms(s->home->loop);
     CHECK(s->state == SESSION_DETACHED);
-    session_untrack_all(s, s->lease_until_ms > now_ms ? s->lease_until_ms - now_ms : 0);
+    uint64_t lease_until_ms = s->extra->lease_until_ms; /* it has been detached */
+    session_untrack_all(s, lease_until_ms > now_ms ? lease_until_ms - now_ms : 0);
     session_end(s, 0, true);
 }
 
@@ -331,15 +341,11 @@ static bool has_outlet(struct session *const *list, size_t count, const struct o
 size_t session_ticket_attached(struct loop *l, struct str ticket, struct str name,
                                const struct session_ops *ops, struct session **out, size_t max)
 {
-    struct ticket_group *g = map_get(&session_home_of(l)->tickets, ticket);
+    struct session *s = resume_ticket_first(session_home_of(l), ticket);
     size_t count = 0;
-    if (!g)
-        return 0;
-    for (struct list *at = g->sessions.next; at != &g->sessions && count < max; at = at->next) {
-        struct session *s = LIST_OF(at, struct session, group_link);
+    for (; s && count < max; s = s->next)
         if (s->state == SESSION_OPEN && s->ops == ops && is_named(s, name) &&
             !has_outlet(out, count, s->outlet))
             out[count++] = s;
-    }
     return count;
 }

@@ -15,6 +15,12 @@ struct session_home *session_home_of(struct loop *l)
     return loop_slot(l, LOOP_SLOT_SESSION);
 }
 
+static struct str id_of(const void *session)
+{
+    const struct session *s = session;
+    return str_of((const char *)&s->id, sizeof(s->id));
+}
+
 void session_setup(struct loops *ls, const struct session_config *config, struct keyring *keys,
                    struct rules *rules, struct policy *policy)
 {
@@ -30,9 +36,8 @@ void session_setup(struct loops *ls, const struct session_config *config, struct
         home->rules = rules_ref(rules);
         home->policy = policy;
         home->users = users;
-        list_init(&home->sessions);
-        list_init(&home->graveyard);
-        list_init(&home->graveyard_subs);
+        home->by_id.key_of = id_of;
+        home->tickets.key_of = resume_ticket_of;
         loop_slot_set(home->loop, LOOP_SLOT_SESSION, home);
     }
 }
@@ -41,16 +46,21 @@ static void free_dead(struct loop *l, struct turn_task *task)
 {
     (void)l;
     struct session_home *home = LIST_OF(task, struct session_home, free_task);
-    struct list *link;
-    while ((link = list_take(&home->graveyard)))
-        mem_free(LIST_OF(link, struct session, link));
-    while ((link = list_take(&home->graveyard_subs)))
-        mem_free(LIST_OF(link, struct session_sub, link));
+    struct session *s;
+    struct session_sub *ss;
+    while ((s = home->graveyard)) {
+        home->graveyard = s->next;
+        mem_free(s->extra);
+        mem_free(s);
+    }
+    while ((ss = home->graveyard_subs)) {
+        home->graveyard_subs = ss->next;
+        mem_free(ss);
+    }
 }
 
-static void bury(struct session_home *home, struct list *graveyard, struct list *link)
+static void free_soon(struct session_home *home)
 {
-    list_push(graveyard, link);
     home->free_task.run = free_dead;
     loop_at_turn_end(home->loop, TURN_FREE, &home->free_task);
 }
@@ -61,14 +71,17 @@ void session_teardown(struct loops *ls)
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct session_home *home = session_home_of(loops_at(ls, i));
         home->is_over = true;
-        while (!list_is_empty(&home->sessions))
-            session_end(LIST_OF(home->sessions.next, struct session, link), E_DRAINING, true);
+        struct session *s;
+        for (size_t at = 0; (s = table_next(&home->by_id, &at));)
+            session_end(s, E_DRAINING, true);
+        CHECK(!home->by_id.count);
         loop_turn_task_drop(&home->free_task);
         free_dead(home->loop, &home->free_task);
-        resume_tickets_free(home);
+        fetch_signposts_free(home);
         auth_free(&home->auth);
         rules_unref(home->rules);
-        map_free(&home->by_id);
+        table_free(&home->by_id);
+        table_free(&home->tickets);
         buf_free(&home->scratch);
         loop_slot_set(home->loop, LOOP_SLOT_SESSION, NULL);
         mem_free(home);
@@ -105,6 +118,16 @@ int session_verify(struct loop *l, struct str token, struct identity **out,
 
 /* ---- open and end --------------------------------------------------------------------- */
 
+struct session_extra *session_need(struct session *s)
+{
+    if (!s->extra) {
+        s->extra = mem_new(sizeof(*s->extra));
+        s->extra->session = s;
+        list_init(&s->extra->tracked);
+    }
+    return s->extra;
+}
+
 static void name_session(struct session *s)
 {
     uint8_t chance[12];
@@ -114,7 +137,7 @@ static void name_session(struct session *s)
     chance[0] |= 1;                        /* 0 is nobody */
     memcpy(&s->id, chance, sizeof(s->id)); /* so a name tells the id: session_find_name */
     base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
-    memcpy(s->name, b.p, 16);
+    memcpy(s->name, b.p, sizeof(s->name));
     buf_free(&b);
 }
 
@@ -128,6 +151,7 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->home = home;
     s->ops = o->ops;
     if (!limits_enter(s, o->outlet, o->identity)) {
+        mem_free(s->extra);
         mem_free(s);
         return NULL;
     }
@@ -137,16 +161,15 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->keeps_positions = o->keeps_positions;
     s->exact_frames = o->exact_frames;
     s->names_place = o->names_place;
-    s->resume_ms = o->resume_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)o->resume_ms;
     s->needs_token = o->needs_token;
-    s->token_until_ms = loop_now_ms(l) + home->config->token_ms;
+    if (o->needs_token)
+        session_need(s)->token_until_ms = loop_now_ms(l) + home->config->token_ms;
+    if (o->resume_ms)
+        session_need(s)->resume_ms = o->resume_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)o->resume_ms;
+    if (o->echo_as)
+        session_need(s)->echo_as = o->echo_as;
     s->state = SESSION_OPEN;
-    s->tokens_milli = (int64_t)home->config->messages_burst * 1000;
-    s->tokens_at_ms = loop_now_ms(l);
-    list_init(&s->subs);
-    list_init(&s->tracked);
     name_session(s);
-    s->echo_as = o->echo_as ? o->echo_as : s->id;
     session_enlist(home, s);
     metric_add(M_SESSIONS, 1);
     session_watch(s);
@@ -157,15 +180,14 @@ struct session *session_open(struct loop *l, const struct session_open *o)
 void session_enlist(struct session_home *home, struct session *s)
 {
     s->home = home;
-    list_push(&home->sessions, &s->link);
-    map_put(&home->by_id, str_of((char *)&s->id, sizeof(s->id)), s);
+    table_put(&home->by_id, s);
 }
 
 void session_delist(struct session *s)
 {
-    timer_stop(&s->timer);
-    map_remove(&s->home->by_id, str_of((char *)&s->id, sizeof(s->id)));
-    list_drop(&s->link);
+    if (s->extra)
+        timer_stop(&s->extra->timer);
+    table_remove(&s->home->by_id, id_of(s));
 }
 
 void session_end(struct session *s, int err, bool leave_now)
@@ -173,13 +195,13 @@ void session_end(struct session *s, int err, bool leave_now)
     struct session_home *home = s->home;
     if (s->state == SESSION_ENDED)
         return;
-    log_debug("session", "end", "session=%s err=%d", s->name, err);
+    log_debug("session", "end", "session=%.*s err=%d", STR_ARG(session_name(s)), err);
     session_tell(s, "end", err);
     s->state = SESSION_ENDED;
     session_untrack_all(s, leave_now ? 0 : home->config->presence_grace_ms);
     position_free(s); /* first: no subscription need be looked for in it */
-    while (!list_is_empty(&s->subs))
-        session_sub_drop(s, LIST_OF(s->subs.next, struct session_sub, link));
+    while (s->last_sub)
+        session_sub_drop(s, session_sub_first(s));
     resume_ticket_leave(s);
     limits_leave(s);
     session_delist(s);
@@ -189,7 +211,9 @@ void session_end(struct session *s, int err, bool leave_now)
     identity_unref(s->identity);
     s->identity = NULL;
     s->outlet = NULL;
-    bury(home, &home->graveyard, &s->link);
+    s->next = home->graveyard;
+    home->graveyard = s;
+    free_soon(home);
 }
 
 /* ---- time ------------------------------------------------------------------------------ */
@@ -211,28 +235,29 @@ static void expire(struct session *s)
 
 static void on_timer(struct loop *l, struct timer *timer)
 {
-    struct session *s = LIST_OF(timer, struct session, timer);
+    struct session_extra *x = LIST_OF(timer, struct session_extra, timer);
+    struct session *s = x->session;
     uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l);
     uint64_t expires_ms =
         s->state == SESSION_DETACHED && s->ops->place ? 0 : s->identity->expires_ms;
-    if (s->state == SESSION_DETACHED && s->lease_until_ms && s->lease_until_ms <= now_ms) {
-        s->lease_until_ms = 0;
+    if (s->state == SESSION_DETACHED && x->lease_until_ms && x->lease_until_ms <= now_ms) {
+        x->lease_until_ms = 0;
         session_untrack_all(s, 0);
     }
-    if (s->state == SESSION_DETACHED && s->resume_until_ms <= now_ms) {
+    if (s->state == SESSION_DETACHED && x->resume_until_ms <= now_ms) {
         session_end(s, E_TIMEOUT, true);
         return;
     }
-    if (s->ask_ms && s->ask_ms <= now_ms && s->state == SESSION_OPEN) {
-        s->ask_ms = 0;
+    if (x->ask_ms && x->ask_ms <= now_ms && s->state == SESSION_OPEN) {
+        x->ask_ms = 0;
         s->is_asked = true;
         s->outlet->ops->ask(s->outlet);
     }
-    if (s->look_ms && s->look_ms <= now_ms) {
-        s->look_ms = 0;
+    if (x->look_ms && x->look_ms <= now_ms) {
+        x->look_ms = 0;
         session_drained(s);
     }
-    if (s->needs_token && s->token_until_ms <= now_ms && s->state == SESSION_OPEN) {
+    if (s->needs_token && x->token_until_ms <= now_ms && s->state == SESSION_OPEN) {
         outlet_close(s->outlet, E_TOKEN_REQUIRED, STR_NONE);
         return;
     }
@@ -253,6 +278,7 @@ static void on_timer(struct loop *l, struct timer *timer)
 void session_watch(struct session *s)
 {
     struct loop *l = s->home->loop;
+    struct session_extra *x = s->extra;
     uint64_t now_ms = loop_now_ms(l), wall_ms = loop_wall_ms(l), due_ms = 0;
     uint64_t expires_ms = s->identity->expires_ms, notice_ms = s->home->config->expiring_ms;
     if (s->state == SESSION_DETACHED && s->ops->place)
@@ -266,15 +292,15 @@ void session_watch(struct session *s)
         due_ms = now_ms;
     }
     if (s->needs_token && s->state == SESSION_OPEN)
-        due_ms = sooner(due_ms, s->token_until_ms);
+        due_ms = sooner(due_ms, x->token_until_ms);
     if (s->state == SESSION_DETACHED)
-        due_ms = sooner(due_ms, sooner(s->lease_until_ms, s->resume_until_ms));
-    else
-        due_ms = sooner(due_ms, sooner(s->look_ms, s->ask_ms));
-    if (!due_ms)
-        timer_stop(&s->timer);
-    else
-        timer_set(l, &s->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+        due_ms = sooner(due_ms, sooner(x->lease_until_ms, x->resume_until_ms));
+    else if (x)
+        due_ms = sooner(due_ms, sooner(x->look_ms, x->ask_ms));
+    if (due_ms)
+        timer_set(l, &session_need(s)->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+    else if (x)
+        timer_stop(&x->timer);
 }
 
 int session_authenticate(struct session *s, struct str token, struct auth_verdict *verdict)
@@ -308,48 +334,75 @@ void session_set_identity(struct session *s, struct identity *identity)
     session_watch(s);
 }
 
-/* What has come in since the last look, up to the burst. */
-static void refill(struct session *s)
+enum { NS_EACH_MS = 1000000, NS_EACH_S = 1000000000 };
+
+/* A message costs the time in which the rate allows one; what is paid for reaches into the future
+ * by at most the burst's worth before input waits. */
+static uint64_t price_ns(const struct session_config *config)
 {
-    const struct session_config *config = s->home->config;
-    uint64_t now_ms = loop_now_ms(s->home->loop), passed_ms = now_ms - s->tokens_at_ms;
-    int64_t burst = (int64_t)config->messages_burst * 1000;
-    int64_t tokens = s->tokens_milli + (int64_t)(passed_ms > 100000 ? 100000 : passed_ms) *
-                                           (int64_t)config->messages_per_second;
-    s->tokens_at_ms = now_ms;
-    s->tokens_milli = tokens > burst ? burst : tokens;
+    return NS_EACH_S / config->messages_per_second;
 }
 
 void session_charge(struct session *s)
 {
+    const struct session_config *config = s->home->config;
+    uint64_t now_ns = loop_now_ms(s->home->loop) * NS_EACH_MS;
     limits_spend(s);
-    if (!s->home->config->messages_per_second)
+    if (!config->messages_per_second)
         return;
-    refill(s);
-    s->tokens_milli -= 1000;
+    if (s->paid_until_ns < now_ns)
+        s->paid_until_ns = now_ns;
+    s->paid_until_ns += price_ns(config);
 }
 
 uint64_t session_hold_ms(struct session *s)
 {
     const struct session_config *config = s->home->config;
     uint64_t user_ms = limits_hold_ms(s), own_ms = 0;
-    if (config->messages_per_second)
-        refill(s);
-    if (config->messages_per_second && s->tokens_milli < 0)
-        own_ms = (uint64_t)-s->tokens_milli / config->messages_per_second + 1;
+    if (config->messages_per_second) {
+        uint64_t now_ns = loop_now_ms(s->home->loop) * NS_EACH_MS;
+        uint64_t free_ns = now_ns + config->messages_burst * price_ns(config);
+        if (s->paid_until_ns > free_ns)
+            own_ms = (s->paid_until_ns - free_ns) / NS_EACH_MS + 1;
+    }
     return own_ms > user_ms ? own_ms : user_ms;
 }
 
 /* ---- subscriptions ---------------------------------------------------------------------- */
 
+static void sub_link(struct session *s, struct session_sub *ss)
+{
+    ss->next = s->last_sub ? s->last_sub->next : ss;
+    if (s->last_sub)
+        s->last_sub->next = ss;
+    s->last_sub = ss;
+}
+
+/* The one before it is looked for from the last one on: the first goes quickly. */
+static void sub_unlink(struct session *s, struct session_sub *ss)
+{
+    struct session_sub *before = s->last_sub;
+    while (before->next != ss)
+        before = before->next;
+    before->next = ss->next;
+    if (s->last_sub == ss)
+        s->last_sub = before == ss ? NULL : before;
+}
+
 struct session_sub *session_sub_new(struct session *s)
 {
     struct session_sub *ss = mem_new(sizeof(*ss));
     ss->session = s;
-    ss->sub.session = s->echo_as;
-    list_push(&s->subs, &ss->link);
+    ss->sub.session = session_echo(s);
+    sub_link(s, ss);
     s->subs_count++;
     return ss;
+}
+
+void session_sub_to_end(struct session *s, struct session_sub *ss)
+{
+    sub_unlink(s, ss);
+    sub_link(s, ss);
 }
 
 void session_sub_drop(struct session *s, struct session_sub *ss)
@@ -364,9 +417,11 @@ void session_sub_drop(struct session *s, struct session_sub *ss)
     place_forget(ss);
     mem_free(ss->ref);
     ss->ref = NULL;
-    list_drop(&ss->link);
+    sub_unlink(s, ss);
     s->subs_count--;
-    bury(s->home, &s->home->graveyard_subs, &ss->link); /* a fan-out may be at it */
+    ss->next = s->home->graveyard_subs; /* not freed yet: a fan-out may be at it */
+    s->home->graveyard_subs = ss;
+    free_soon(s->home);
 }
 
 void session_unsubscribe(struct session *s, struct session_sub *ss)
@@ -383,17 +438,17 @@ struct str session_sub_channel(const struct session_sub *ss)
 
 struct session_sub *session_sub_first(struct session *s)
 {
-    return list_is_empty(&s->subs) ? NULL : LIST_OF(s->subs.next, struct session_sub, link);
+    return s->last_sub ? s->last_sub->next : NULL;
 }
 
 struct session_sub *session_sub_next(struct session *s, struct session_sub *ss)
 {
-    return ss->link.next == &s->subs ? NULL : LIST_OF(ss->link.next, struct session_sub, link);
+    return ss == s->last_sub ? NULL : ss->next;
 }
 
 struct session_sub *session_sub_last(struct session *s)
 {
-    return list_is_empty(&s->subs) ? NULL : LIST_OF(s->subs.prev, struct session_sub, link);
+    return s->last_sub;
 }
 
 struct session_sub *session_sub_find(struct session *s, struct str channel)
@@ -418,12 +473,14 @@ void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_k
 
 void session_mark(struct session *s)
 {
-    s->marked = position_stream(s);
+    if (s->log)
+        s->log->marked = position_stream(s);
 }
 
 void session_confirm(struct session *s)
 {
-    position_fold(s, s->marked);
+    if (s->log)
+        position_fold(s, s->log->marked);
     s->is_asked = false;
     position_ask(s);
 }
@@ -431,10 +488,12 @@ void session_confirm(struct session *s)
 void session_ask_in(struct session *s, uint64_t ms)
 {
     uint64_t due_ms = loop_now_ms(s->home->loop) + ms;
-    if (s->is_asked || s->state != SESSION_OPEN || !s->outlet || !s->outlet->ops->ask ||
-        (s->ask_ms && s->ask_ms <= due_ms))
+    if (s->is_asked || s->state != SESSION_OPEN || !s->outlet || !s->outlet->ops->ask)
         return;
-    s->ask_ms = due_ms;
+    struct session_extra *x = session_need(s);
+    if (x->ask_ms && x->ask_ms <= due_ms)
+        return;
+    x->ask_ms = due_ms;
     session_watch(s);
 }
 
@@ -444,9 +503,8 @@ size_t session_drain(struct loop *l, size_t most, uint64_t within_ms)
 {
     struct session_home *home = session_home_of(l);
     size_t left = 0;
-    for (struct list *at = home->sessions.next, *next; at != &home->sessions; at = next) {
-        next = at->next;
-        struct session *s = LIST_OF(at, struct session, link);
+    struct session *s;
+    for (size_t at = 0; (s = table_next(&home->by_id, &at));) {
         if (s->state != SESSION_OPEN || !s->ops->reconnect || !s->outlet || s->is_told)
             continue;
         if (most == 0) {
@@ -463,10 +521,9 @@ size_t session_drain(struct loop *l, size_t most, uint64_t within_ms)
 void session_each(struct loop *l, void (*fn)(struct session *s, void *arg), void *arg)
 {
     struct session_home *home = session_home_of(l);
-    for (struct list *at = home->sessions.next, *next; at != &home->sessions; at = next) {
-        next = at->next;
-        fn(LIST_OF(at, struct session, link), arg);
-    }
+    struct session *s;
+    for (size_t at = 0; (s = table_next(&home->by_id, &at));)
+        fn(s, arg);
 }
 
 void session_set_monitor(struct loop *l,
@@ -482,7 +539,7 @@ size_t session_count(struct loop *l)
 
 struct session *session_find(struct loop *l, uint64_t id)
 {
-    return map_get(&session_home_of(l)->by_id, str_of((char *)&id, sizeof(id)));
+    return table_get(&session_home_of(l)->by_id, str_of((char *)&id, sizeof(id)));
 }
 
 uint64_t session_id(const struct session *s)
@@ -492,12 +549,12 @@ uint64_t session_id(const struct session *s)
 
 uint64_t session_echo(const struct session *s)
 {
-    return s->echo_as;
+    return s->extra && s->extra->echo_as ? s->extra->echo_as : s->id;
 }
 
 struct str session_name(const struct session *s)
 {
-    return str_of(s->name, 16);
+    return str_of(s->name, sizeof(s->name));
 }
 
 struct loop *session_loop(const struct session *s)

@@ -90,7 +90,6 @@ struct request {
     bool tables;   /* the dialect knows channels that are tables (subtable.c) */
     bool takes_up; /* session_attach asks again for what was granted before */
     enum encoding_kind kind;
-    void *user; /* becomes session_sub.user */
     /* publish: content, event, id, key, format, flags; the gate fills in channel and sender */
     struct msg_fields message;
     bool wants_answer;        /* also when all is well */
@@ -106,21 +105,24 @@ struct request {
     bool counts_subscribers;
 };
 
+/* A request's ref, while it is being answered. */
+struct kept_ref {
+    size_t n;
+    char text[];
+};
 struct session_sub {
     struct subscription sub; /* first: the hub gives it back */
-    struct list link;        /* session->subs, in order of subscribing */
+    struct session_sub *next; /* a ring in order of subscribing; in the graveyard: the next one */
     struct session *session;
-    void *user;                /* the protocol's own; freed by it in session_ops.unsubscribed */
     struct parked_sub *parked; /* while detached: name and position */
     struct subtable *table;    /* of a table */
-    bool keeps_asked;          /* parked holds although the hub has answered: not told yet */
-    char *ref;                 /* of the request that is being answered */
-    size_t ref_n;
-    bool taken_up;           /* an attach went on with it, and nobody has said since when */
-    bool is_resume;          /* asked by an attach, not by a request */
-    bool trusted;            /* the server's own program asked for it */
-    struct sub_order *order; /* place.c */
-    bool presence_stale;     /* an update could not be sent: the state follows when there is room */
+    struct kept_ref *ref;      /* NULL: none */
+    struct sub_order *order;   /* place.c */
+    bool keeps_asked : 1;      /* parked holds although the hub has answered: not told yet */
+    bool taken_up : 1;         /* an attach went on with it, and nobody has said since when */
+    bool is_resume : 1;        /* asked by an attach, not by a request */
+    bool trusted : 1;          /* the server's own program asked for it */
+    bool presence_stale : 1; /* an update could not be sent: the state follows when there is room */
 };
 /* Works in any state. */
 struct str session_sub_channel(const struct session_sub *ss);

@@ -4,6 +4,7 @@
 #define SESSION_SESSION_PRIV_H
 
 #include "base/map.h"
+#include "base/table.h"
 #include "base/tally.h"
 #include "session/session.h"
 
@@ -19,6 +20,8 @@ struct position_log {
     struct delivered *ring;
     uint32_t head, count, capacity;
     struct delivered last; /* the newest that was confirmed and left the ring */
+    uint64_t stream;       /* bytes handed over, where the outlet has no sock */
+    uint64_t marked;       /* stream position of the last ping */
 };
 
 /* A subscription while there is no connection; of a table, always. */
@@ -37,41 +40,44 @@ struct tracked {
     char text[]; /* channel, key */
 };
 
-struct ticket_group;
 struct session_home;
 
-struct session {
-    uint64_t id;
-    uint64_t echo_as; /* id, or that of the one whose place it took */
-    struct session_home *home;
-    const struct session_ops *ops;
-    struct outlet *outlet;
-    struct outlet *counted_on; /* limits.c */
-    uint64_t identity_until_ms;
-    struct identity *identity;
-    void *user;
-    struct list subs;
-    struct list link; /* home->sessions */
-    struct position_log *log;
-    uint64_t stream; /* bytes handed over, where the outlet has no sock */
-    uint64_t marked; /* stream position of the last ping */
-    struct list tracked;
-    struct timer timer;
+/* What only some sessions need (session_need), from then on. */
+struct session_extra {
+    struct session *session;
+    struct timer timer;                       /* stands for whatever is due next */
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
     uint64_t token_until_ms;                  /* while needs_token */
     uint64_t ask_ms;  /* when to ask for the client's word; 0 = no */
     uint64_t look_ms; /* the peer's word is missing for more to be sent: look again; 0 = no */
-    struct ticket_group *group;
-    struct list group_link;
-    uint64_t tokens_at_ms;
-    int64_t tokens_milli; /* of a message: 1000 = one */
-    uint32_t subs_count;
-    uint16_t tracked_count;
-    uint8_t state;
-    bool keeps_positions, exact_frames, names_place, is_warned, needs_token, is_told;
-    bool is_asked; /* ... and it has not answered yet */
+    uint64_t identity_until_ms; /* limits.c */
+    struct outlet *counted_on;  /* limits.c */
+    uint64_t echo_as;           /* the one whose place it took; 0 = itself */
+    struct list tracked;
     uint32_t resume_ms; /* 0 = as configured */
-    char name[17];
+    uint16_t tracked_count;
+};
+
+/* 144 bytes with the allocator's head: most of a server's sessions only listen. */
+struct session {
+    uint64_t id;
+    struct session_home *home;
+    const struct session_ops *ops;
+    struct outlet *outlet;
+    struct identity *identity;
+    void *user;
+    struct session_sub *last_sub; /* a ring: its next is the first; NULL = none */
+    struct position_log *log;
+    struct session_extra *extra;
+    struct session *next;   /* of the same ticket (resume.c), or in the graveyard */
+    uint64_t paid_until_ns; /* the rate: each message moves it on by its price */
+    uint32_t subs_count;
+    uint8_t state;
+    bool keeps_positions : 1, exact_frames : 1, names_place : 1, is_warned : 1, needs_token : 1;
+    bool is_told : 1, has_ticket : 1;
+    bool is_asked : 1; /* for its word, and it has not answered yet */
+    char ticket[SESSION_TICKET_SIZE];
+    char name[16];
 };
 
 /* Of one loop. */
@@ -83,15 +89,21 @@ struct session_home {
     struct policy *policy;
     void (*monitor)(const struct session *s, const char *what, int err);
     struct tally *users; /* of all loops; NULL = no limit by identity */
-    struct map by_id;
-    struct map tickets;
-    struct list sessions;
-    bool is_over; /* teardown: there is nobody left to tell */
-    struct list graveyard, graveyard_subs;
+    struct table by_id;
+    struct table tickets;  /* the first session of each */
+    struct map signposts;  /* tickets of this loop whose session is away (fetch.c) */
+    bool is_over;          /* teardown: there is nobody left to tell */
+    struct session *graveyard;
+    struct session_sub *graveyard_subs;
     struct turn_task free_task;
     struct buf scratch;
 };
 struct session_home *session_home_of(struct loop *l);
+
+static inline struct str sub_ref(const struct session_sub *ss)
+{
+    return ss->ref ? str_of(ss->ref->text, ss->ref->n) : STR_NONE;
+}
 
 static inline void session_tell(const struct session *s, const char *what, int err)
 {
@@ -148,6 +160,8 @@ void position_fold_acked(struct session *s);
 uint64_t position_of(const struct session *s, const struct session_sub *ss, uint64_t delivered);
 void position_free(struct session *s);
 uint64_t position_stream(const struct session *s);
+/* Bytes were handed over. */
+void position_advance(struct session *s, size_t n);
 
 /* Asks the client for its word if it is time to. */
 void position_ask(struct session *s);
@@ -161,12 +175,7 @@ void place_end_run(struct session_sub *ss, uint64_t to);
 void place_forget(struct session_sub *ss);
 
 /* resume.c */
-struct ticket_group {
-    struct list sessions;
-    size_t count;
-    struct loop *away; /* none left here: the ticket's session lives there */
-    char ticket[SESSION_TICKET_SIZE + 1];
-};
+struct str resume_ticket_of(const void *session); /* key of home->tickets */
 /* The answer to a subscription that was parked before it came. */
 void resume_learn(struct session_sub *ss, const struct hub_subscribed *answer);
 void resume_take_up(struct session *s, struct session_sub *ss);
@@ -174,16 +183,26 @@ struct parked_sub *resume_parked_new(struct session_sub *ss, struct str name);
 void resume_free_parked(struct session_sub *ss);
 /* Where the client is until it has got that answer. */
 void resume_keep_asked(struct session_sub *ss, const struct hub_subscribed *answer);
+/* The first session of that ticket on this loop; the others follow by `next`. */
+struct session *resume_ticket_first(const struct session_home *home, struct str ticket);
+/* Out of its ticket's row; false when it has none. */
+bool resume_ticket_unlink(struct session *s);
+/* ... for good. */
 void resume_ticket_leave(struct session *s);
-void resume_group_free(struct session_home *home, struct ticket_group *g);
-void resume_tickets_free(struct session_home *home);
 
-/* fetch.c: the last session of a ticket has ended on this loop; its home should know. */
+/* fetch.c */
+/* The last session of a ticket has ended on this loop; its home should know. */
 void fetch_tell_gone(struct loop *l, struct str ticket);
+bool fetch_is_away(const struct session_home *home, struct str ticket);
+/* It is here again. */
+void fetch_drop_signpost(struct session_home *home, struct str ticket);
+void fetch_signposts_free(struct session_home *home);
 
 /* session.c */
+struct session_extra *session_need(struct session *s);
 struct session_sub *session_sub_new(struct session *s);
 void session_sub_drop(struct session *s, struct session_sub *ss);
+void session_sub_to_end(struct session *s, struct session_sub *ss);
 /* Into and out of a loop's tables, with all that it has. */
 void session_enlist(struct session_home *home, struct session *s);
 void session_delist(struct session *s);

@@ -91,7 +91,7 @@ static void refuse(struct subtable *f, const struct source_opened *o)
                        .err = source_is_set() ? o->err : E_UNSUPPORTED,
                        .detail = o->message,
                        .channel = session_sub_channel(ss),
-                       .ref = str_of(ss->ref, ss->ref_n),
+                       .ref = sub_ref(ss),
                        .is_resume = ss->is_resume};
     s->ops->answer(s, &a);
     if (ss->table == f) /* it did not go inside of the answer */
@@ -112,7 +112,7 @@ static void answer(struct subtable *f, const struct source_opened *o)
     }
     struct answer a = {.type = REQUEST_SUBSCRIBE,
                        .channel = session_sub_channel(ss),
-                       .ref = str_of(ss->ref, ss->ref_n),
+                       .ref = sub_ref(ss),
                        .sub = ss,
                        .subscribed = &told,
                        .is_resume = ss->is_resume};
