@@ -35,11 +35,11 @@ struct outlet_ops {
 struct outlet {
     const struct outlet_ops *ops;
     struct sock *sock; /* where framed bytes go straight; NULL: through the ops */
-    bool is_proxied; /* there is somebody between: what the kernel says is not the client's word */
-    bool is_closing; /* outlet_close was called: nothing may follow its last word */
     /* limits.c: under whom the connection is counted, and for how many sessions. */
     struct identity *counted;
     unsigned counted_sessions;
+    bool is_proxied; /* there is somebody between: what the kernel says is not the client's word */
+    bool is_closing; /* outlet_close was called: nothing may follow its last word */
 };
 
 static inline void outlet_send(struct outlet *o, struct str payload)

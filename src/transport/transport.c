@@ -23,6 +23,7 @@ void transport_setup(struct loops *ls, struct http_server *hs,
         list_init(&home->polls);
         list_init(&home->longpolls);
         loop_slot_set(home->loop, LOOP_SLOT_TRANSPORT, home);
+        ws_setup(home);
         poll_setup(home);
     }
     if (config->socketio.enabled) {
@@ -53,6 +54,7 @@ void transport_teardown(struct loops *ls)
     engineio_teardown(ls);
     for (unsigned i = 0; i < loops_count(ls); i++) {
         struct transport_home *home = transport_home_of(loops_at(ls, i));
+        ws_teardown(home);
         poll_teardown(home);
         longpoll_teardown(home);
         deflate_writer_free(&home->deflate);

@@ -17,6 +17,8 @@ struct transport_home {
     struct deflate_writer *deflate;
     struct deflate_reader *inflate;
     struct buf text, framed; /* scratch of encoding.c */
+    struct list ws_silent;   /* ws.c: in the order of their next pings, and the first one's time */
+    struct timer ws_ping_timer;
     struct list streams;     /* sse.c */
     struct list polls;       /* poll.c: parked */
     struct poll_home *poll;
@@ -76,6 +78,8 @@ struct ws_open {
 };
 /* Answers 101 (with extra header lines) and runs the connection. */
 void ws_accept(struct http_request *req, struct str answer, const struct ws_open *open);
+void ws_setup(struct transport_home *home);
+void ws_teardown(struct transport_home *home);
 
 /* ---- socketio.c --------------------------------------------------------------------------- */
 extern const struct engineio_poll_ops socketio_poll_ops;

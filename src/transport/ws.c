@@ -34,18 +34,26 @@ enum ws_state { WS_PROBING, WS_OPEN, WS_CLOSING };
 struct ws {
     struct outlet outlet; /* first */
     struct wsmessage in;
-    struct timer timer;
     void *peer;
-    struct ws_pending *pending; /* until the peer is open */
-    uint64_t hold_until_ms;
-    uint64_t deadline_ms; /* pong, close or token */
+    struct ws_busy *busy; /* NULL: it only waits for input, and for its ping */
+    struct list silent;   /* home->ws_silent */
     uint64_t ping_at_ms;
     uint64_t heard_ms; /* last input */
     uint8_t state, kind, window_bits;
-    uint16_t pings;  /* sent; the number is a ping's payload */
-    uint16_t marked; /* the one whose pong the peer waits for; 0 = none */
-    bool deflate, has_own_pings, awaits_pong, is_probed, is_held, is_goodbye;
-    bool was_paused; /* input may have come long ago: only a pong is a sign of life now */
+    bool deflate : 1, has_own_pings : 1, awaits_pong : 1, is_probed : 1, is_held : 1;
+    bool is_goodbye : 1;
+    bool was_paused : 1; /* input may have come long ago: only a pong is a sign of life now */
+    uint16_t pings;      /* sent; the number is a ping's payload */
+    uint16_t marked;     /* the one whose pong the peer waits for; 0 = none */
+};
+
+/* While there is something to be done at a time of its own. */
+struct ws_busy {
+    struct ws *ws;
+    struct timer timer;
+    struct ws_pending *pending; /* until the peer is open */
+    uint64_t hold_until_ms;
+    uint64_t deadline_ms; /* pong or close */
 };
 
 /* What is known before the peer exists. */
@@ -69,21 +77,51 @@ static struct transport_home *home_of(const struct ws *w)
 static void on_timer(struct loop *l, struct timer *timer);
 static void alive(struct ws *w, bool is_pong);
 
-/* The timer stands for whatever is next: ping, deadline, end of a hold, probing. */
+static struct ws_busy *need_busy(struct ws *w)
+{
+    if (!w->busy) {
+        w->busy = mem_new(sizeof(*w->busy));
+        w->busy->ws = w;
+    }
+    return w->busy;
+}
+
+static void free_pending(struct ws_busy *b)
+{
+    if (b->pending)
+        identity_unref(b->pending->open.who.identity);
+    mem_free(b->pending);
+    b->pending = NULL;
+}
+
+static void free_busy(struct ws *w)
+{
+    if (!w->busy)
+        return;
+    free_pending(w->busy);
+    timer_stop(&w->busy->timer);
+    mem_free(w->busy);
+    w->busy = NULL;
+}
+
+/* The timer stands for whatever is next: deadline, end of a hold, probing. */
 static void watch(struct ws *w)
 {
     struct loop *l = sock_loop(w->outlet.sock);
+    struct ws_busy *b = w->busy;
     uint64_t now_ms = loop_now_ms(l), due_ms = UINT64_MAX;
+    if (!b)
+        return;
     if (w->state == WS_PROBING)
         due_ms = now_ms + PROBE_STEP_MS;
-    if (w->deadline_ms && w->deadline_ms < due_ms)
-        due_ms = w->deadline_ms;
-    if (w->state == WS_OPEN && !w->has_own_pings && w->ping_at_ms < due_ms)
-        due_ms = w->ping_at_ms;
-    if (w->hold_until_ms && w->hold_until_ms < due_ms)
-        due_ms = w->hold_until_ms;
+    if (b->deadline_ms && b->deadline_ms < due_ms)
+        due_ms = b->deadline_ms;
+    if (b->hold_until_ms && b->hold_until_ms < due_ms)
+        due_ms = b->hold_until_ms;
     if (due_ms != UINT64_MAX)
-        timer_set(l, &w->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+        timer_set(l, &b->timer, due_ms > now_ms ? due_ms - now_ms : 1, on_timer);
+    else if (!b->pending)
+        free_busy(w);
 }
 
 static void tell_closed(struct ws *w, int err)
@@ -122,8 +160,9 @@ static void start_close(struct ws *w, int code, struct str reason)
     if (w->is_held)
         sock_resume(w->outlet.sock);
     w->is_held = false;
-    w->hold_until_ms = 0;
-    w->deadline_ms = loop_now_ms(l) + home_of(w)->config->ws_close_ms;
+    list_drop(&w->silent);
+    need_busy(w)->hold_until_ms = 0;
+    w->busy->deadline_ms = loop_now_ms(l) + home_of(w)->config->ws_close_ms;
     watch(w);
 }
 
@@ -189,6 +228,17 @@ static void on_pong(struct ws *w, struct str payload)
         protocol_on_pong(w->kind, w->peer);
 }
 
+/* It must be answered in time, or the connection is dead. */
+static void send_ping(struct ws *w)
+{
+    ping(w);
+    w->awaits_pong = true;
+    if (!need_busy(w)->deadline_ms)
+        w->busy->deadline_ms =
+            loop_now_ms(sock_loop(w->outlet.sock)) + home_of(w)->config->ws_pong_ms;
+    watch(w);
+}
+
 /* Without a deadline: a slow reader may take its time, and the regular ping finds the dead. */
 static void on_ask(struct outlet *o)
 {
@@ -207,8 +257,9 @@ static bool on_is_alive(struct outlet *o, uint64_t since_ms, uint64_t wait_ms)
         return false; /* what is held is looked at soon; then it is asked */
     w->is_probed = true;
     ping(w);
-    if (!w->deadline_ms || w->deadline_ms > loop_now_ms(l) + wait_ms)
-        w->deadline_ms = loop_now_ms(l) + wait_ms;
+    uint64_t due_ms = loop_now_ms(l) + wait_ms, *deadline_ms = &need_busy(w)->deadline_ms;
+    if (!*deadline_ms || *deadline_ms > due_ms)
+        *deadline_ms = due_ms;
     watch(w);
     return false;
 }
@@ -263,7 +314,9 @@ static void alive(struct ws *w, bool is_pong)
     if (w->is_probed && w->was_paused)
         return;
     w->awaits_pong = w->is_probed = false;
-    w->deadline_ms = 0;
+    if (w->busy)
+        w->busy->deadline_ms = 0;
+    watch(w);
 }
 
 /* True when no more input is to be looked at now. */
@@ -274,7 +327,7 @@ static bool must_hold(struct ws *w)
     if (w->state != WS_OPEN || (!hold_ms && sock_unsent(s) < UNSENT_PAUSE))
         return false;
     if (hold_ms)
-        w->hold_until_ms = loop_now_ms(sock_loop(s)) + hold_ms;
+        need_busy(w)->hold_until_ms = loop_now_ms(sock_loop(s)) + hold_ms;
     else
         sock_expect_drained(s);
     w->is_held = w->was_paused = true;
@@ -324,7 +377,7 @@ static size_t on_input(struct sock *s, uint8_t *bytes, size_t n)
 static void on_drained(struct sock *s)
 {
     struct ws *w = sock_owner(s);
-    if (w->is_held && !w->hold_until_ms) {
+    if (w->is_held && !(w->busy && w->busy->hold_until_ms)) {
         w->is_held = false;
         sock_resume(s);
     }
@@ -332,20 +385,12 @@ static void on_drained(struct sock *s)
         protocol_on_drained(w->kind, w->peer);
 }
 
-static void free_pending(struct ws *w)
-{
-    if (w->pending)
-        identity_unref(w->pending->open.who.identity);
-    mem_free(w->pending);
-    w->pending = NULL;
-}
-
 static void on_gone(struct sock *s, int err)
 {
     struct ws *w = sock_owner(s);
     tell_closed(w, err ? err : E_CLOSED);
-    free_pending(w);
-    timer_stop(&w->timer);
+    free_busy(w);
+    list_drop(&w->silent);
     wsmessage_fini(&w->in);
     metric_add(M_CONNECTIONS_WS, -1);
     mem_free(w);
@@ -356,7 +401,7 @@ static const struct sock_ops sock_ops = {
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-static void on_timer(struct loop *l, struct timer *timer);
+static void on_ping_time(struct loop *l, struct timer *timer);
 static void open_peer(struct ws *w);
 
 /* Asks each attached session of our ticket; true when all have been heard since we came. Those
@@ -364,7 +409,8 @@ static void open_peer(struct ws *w);
 static bool siblings_answered(struct ws *w)
 {
     struct session *siblings[SIBLINGS_MAX];
-    struct ws_open *open = &w->pending->open;
+    struct ws_pending *p = w->busy->pending;
+    struct ws_open *open = &p->open;
     size_t count =
         session_ticket_attached(sock_loop(w->outlet.sock), str_from(open->ticket),
                                 str_from(open->name), open->claim_ops, siblings, SIBLINGS_MAX);
@@ -372,7 +418,7 @@ static bool siblings_answered(struct ws *w)
     for (size_t i = 0; i < count; i++) {
         struct outlet *o = session_outlet(siblings[i]);
         if (o->ops->is_alive &&
-            !o->ops->is_alive(o, w->pending->since_ms, home_of(w)->config->probe_ms))
+            !o->ops->is_alive(o, p->since_ms, home_of(w)->config->probe_ms))
             all = false;
     }
     return all;
@@ -380,44 +426,69 @@ static bool siblings_answered(struct ws *w)
 
 static bool is_claimable(struct ws *w)
 {
-    struct ws_open *open = &w->pending->open;
+    struct ws_open *open = &w->busy->pending->open;
     return session_ticket_claim(sock_loop(w->outlet.sock), str_from(open->ticket),
                                 str_from(open->name), open->claim_ops, open->who.identity) != NULL;
 }
 
-static void send_ping(struct ws *w, uint64_t now_ms)
+/* All wait equally long, so a queue in the order of their times does with one timer for all. */
+static void wait_for_ping(struct transport_home *home, struct ws *w)
 {
-    const struct transport_config *config = home_of(w)->config;
-    ping(w);
-    w->awaits_pong = true;
-    w->ping_at_ms = now_ms + config->ws_ping_ms;
-    if (!w->deadline_ms)
-        w->deadline_ms = now_ms + config->ws_pong_ms;
+    uint64_t ping_ms = home->config->ws_ping_ms;
+    w->ping_at_ms = loop_now_ms(home->loop) + ping_ms;
+    list_drop(&w->silent);
+    list_push(&home->ws_silent, &w->silent);
+    if (!timer_is_set(&home->ws_ping_timer))
+        timer_set(home->loop, &home->ws_ping_timer, ping_ms, on_ping_time);
+}
+
+static void on_ping_time(struct loop *l, struct timer *timer)
+{
+    struct transport_home *home = LIST_OF(timer, struct transport_home, ws_ping_timer);
+    uint64_t now_ms = loop_now_ms(l);
+    while (!list_is_empty(&home->ws_silent)) {
+        struct ws *w = LIST_OF(home->ws_silent.next, struct ws, silent);
+        if (w->ping_at_ms > now_ms) {
+            timer_set(l, timer, w->ping_at_ms - now_ms, on_ping_time);
+            return;
+        }
+        wait_for_ping(home, w);
+        send_ping(w);
+    }
+}
+
+void ws_setup(struct transport_home *home)
+{
+    list_init(&home->ws_silent);
+}
+
+void ws_teardown(struct transport_home *home)
+{
+    timer_stop(&home->ws_ping_timer);
 }
 
 static void on_timer(struct loop *l, struct timer *timer)
 {
-    struct ws *w = LIST_OF(timer, struct ws, timer);
+    struct ws_busy *b = LIST_OF(timer, struct ws_busy, timer);
+    struct ws *w = b->ws;
     uint64_t now_ms = loop_now_ms(l);
     if (w->state == WS_PROBING) {
-        if (is_claimable(w) || siblings_answered(w) || now_ms >= w->pending->until_ms)
+        if (is_claimable(w) || siblings_answered(w) || now_ms >= b->pending->until_ms)
             open_peer(w);
         else
             watch(w);
         return;
     }
-    if (w->deadline_ms && w->deadline_ms <= now_ms) {
+    if (b->deadline_ms && b->deadline_ms <= now_ms) {
         tell_closed(w, E_TIMEOUT);
         sock_abort(w->outlet.sock, E_TIMEOUT);
         return;
     }
-    if (w->hold_until_ms && w->hold_until_ms <= now_ms) {
-        w->hold_until_ms = 0;
+    if (b->hold_until_ms && b->hold_until_ms <= now_ms) {
+        b->hold_until_ms = 0;
         w->is_held = false;
         sock_resume(w->outlet.sock);
     }
-    if (w->state == WS_OPEN && !w->has_own_pings && w->ping_at_ms <= now_ms)
-        send_ping(w, now_ms);
     watch(w);
 }
 
@@ -427,7 +498,7 @@ static void open_peer(struct ws *w)
 {
     struct sock *s = w->outlet.sock;
     struct loop *l = sock_loop(s);
-    struct ws_pending *p = w->pending;
+    struct ws_pending *p = w->busy->pending;
     struct ws_open *open = &p->open;
     bool was_probing = w->state == WS_PROBING;
     int err = E_INTERNAL;
@@ -449,21 +520,23 @@ static void open_peer(struct ws *w)
         hello.resumed = session_ticket_claim(l, hello.ticket, str_from(open->name), open->claim_ops,
                                              open->who.identity);
     w->peer = protocol_open(&hello, &err);
-    free_pending(w);
+    free_pending(w->busy);
     if (!w->peer)
         on_close_asked(&w->outlet, err, STR_NONE);
-    else
-        watch(w);
+    else if (w->state == WS_OPEN && !w->has_own_pings)
+        wait_for_ping(home_of(w), w);
+    watch(w);
     if (was_probing)
         sock_resume(s);
 }
 
 static void probe_siblings(struct ws *w)
 {
-    struct ws_open *open = &w->pending->open;
+    struct ws_pending *p = w->busy->pending;
+    struct ws_open *open = &p->open;
     struct loop *l = sock_loop(w->outlet.sock);
     uint64_t ms = home_of(w)->config->probe_ms;
-    w->pending->since_ms = loop_now_ms(l);
+    p->since_ms = loop_now_ms(l);
     /* Who brings no token yet takes over nobody's session: it could not be told from a stranger. */
     if (!open->claims || open->who.needs_token || !ms || is_claimable(w) || siblings_answered(w)) {
         open_peer(w);
@@ -472,7 +545,7 @@ static void probe_siblings(struct ws *w)
     w->state = WS_PROBING;
     w->was_paused = true;
     /* A sibling may itself have come while we waited, and be dead too: a few rounds. */
-    w->pending->until_ms = loop_now_ms(l) + PROBE_ROUNDS * ms;
+    p->until_ms = loop_now_ms(l) + PROBE_ROUNDS * ms;
     sock_pause(w->outlet.sock);
     watch(w);
 }
@@ -485,12 +558,12 @@ void ws_accept(struct http_request *req, struct str answer, const struct ws_open
     w->deflate = open->deflate;
     w->window_bits = (uint8_t)open->window_bits;
     w->has_own_pings = open->has_own_pings;
-    w->ping_at_ms = loop_now_ms(req->loop) + home->config->ws_ping_ms;
-    w->pending = mem_new(sizeof(*w->pending) + open->query.n);
-    w->pending->open = *open;
-    w->pending->query_n = open->query.n;
+    struct ws_pending *p = mem_new(sizeof(*p) + open->query.n);
+    p->open = *open;
+    p->query_n = open->query.n;
     if (open->query.n)
-        memcpy(w->pending->query, open->query.p, open->query.n);
+        memcpy(p->query, open->query.p, open->query.n);
+    need_busy(w)->pending = p;
     size_t max =
         open->message_bytes_max ? open->message_bytes_max : home->config->ws_message_bytes_max;
     wsmessage_init(&w->in, (uint32_t)max, open->deflate);

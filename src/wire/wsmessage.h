@@ -3,8 +3,9 @@
  * between, masks, text that must be UTF-8, compression (RFC 7692, no context takeover), limits.
  *
  * All input is always taken; nothing is left to be presented again. A message that lies whole in
- * the input is unmasked there and delivered as a view; only one that is incomplete costs memory,
- * which grows with the bytes that really came, never with the length a head claims. Text is
+ * the input is unmasked there and delivered as a view; only one that is incomplete costs memory
+ * (wsmessage_partial), which grows with the bytes that really came, never with the length a head
+ * claims. Text is
  * checked as it arrives, so a bad byte is an error even inside an unfinished frame. Compressed
  * messages are kept compressed until complete, then inflated once with the limit as a cap. */
 #ifndef WIRE_WSMESSAGE_H
@@ -34,18 +35,8 @@ struct wsmessage_out {
 
 struct wsmessage {
     struct wsmessage_partial *partial; /* NULL while nothing is incomplete */
-    uint64_t left;                     /* of the current frame's payload */
-    uint64_t phase;                    /* payload bytes of it already seen */
     uint32_t bytes_max;
-    uint32_t bytes; /* of the current message so far */
-    uint32_t fragments;
-    uint32_t utf8;
-    uint8_t mask[4];
-    uint8_t head[WSFRAME_HEAD_MAX];
-    uint8_t head_bytes;
-    uint8_t opcode;         /* of the current frame */
-    uint8_t message_opcode; /* 0 = no message has begun */
-    bool fin, compressed, in_payload, deflate, ended;
+    bool deflate, ended;
 };
 
 /* message_bytes_max: of a message, after inflating too. deflate: permessage-deflate is agreed. */

@@ -312,7 +312,7 @@ TEST(fragments_without_end_are_refused)
 {
     client_z(0x02, "x");
     feed_in(SIZE_MAX / 2, 1000, false);
-    m.fragments = FRAGMENTS_MAX; /* as if they had come */
+    m.partial->fragments = FRAGMENTS_MAX; /* as if they had come */
     struct wsmessage_out out;
     uint8_t next[] = {0x00, 0x80, 1, 2, 3, 4}, *p = next;
     size_t n = sizeof(next);
