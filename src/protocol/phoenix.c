@@ -60,7 +60,7 @@ void phoenix_emit(struct phoenix *c, struct buf *b, bool is_binary)
 struct phoenix_address phoenix_address_of(const struct phoenix_topic *t, struct str ref)
 {
     return (struct phoenix_address){.vsn = t->conn->vsn,
-                                    .join_ref = str_of(t->join_ref, t->join_ref_n),
+                                    .join_ref = t->join_ref,
                                     .ref = ref,
                                     .topic = t->topic};
 }
@@ -93,7 +93,7 @@ void phoenix_refuse_frame(struct phoenix *c, const struct phoenix_frame *f, stru
 
 void phoenix_close_topic(const struct phoenix_topic *t)
 {
-    struct phoenix_address to = phoenix_address_of(t, str_of(t->join_ref, t->join_ref_n));
+    struct phoenix_address to = phoenix_address_of(t, t->join_ref);
     struct buf b = {0};
     phoenix_add(&b, &to, "phx_close", STR_NONE);
     phoenix_emit(t->conn, &b, false);
@@ -168,43 +168,56 @@ bool phoenix_spend(struct phoenix *c, struct phoenix_bucket *b, uint64_t per_sec
 /* ---- topics -----------------------------------------------------------------------------------
  */
 
+static struct str topic_of(const void *record)
+{
+    const struct phoenix_topic *t = record;
+    return t->topic;
+}
+
+static struct str keep(char **at, struct str s)
+{
+    char *p = *at;
+    memcpy(p, s.p ? s.p : "", s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}
+
 struct phoenix_topic *phoenix_topic_new(struct phoenix *c, const struct phoenix_frame *join,
                                         struct str channel)
 {
     struct str join_ref = join->join_ref.n ? join->join_ref : join->ref; /* vsn 1 may have none */
-    struct phoenix_topic *t = mem_new(sizeof(*t) + join->topic.n + channel.n);
+    struct phoenix_topic *t = mem_new(sizeof(*t) + join->topic.n + channel.n + join_ref.n);
+    char *at = t->text;
     t->conn = c;
-    t->topic = str_of(t->text, join->topic.n);
-    t->channel = str_of(t->text + join->topic.n, channel.n);
-    memcpy(t->text, join->topic.p, join->topic.n);
-    memcpy(t->text + join->topic.n, channel.p, channel.n);
-    memcpy(t->join_ref, join_ref.p ? join_ref.p : "", join_ref.n);
-    t->join_ref_n = join_ref.n;
-    map_put(&c->topics, t->topic, t);
+    t->topic = keep(&at, join->topic);
+    t->channel = keep(&at, channel);
+    t->join_ref = keep(&at, join_ref);
+    table_put(&c->topics, t);
     return t;
 }
 
 void phoenix_topic_free(struct phoenix_topic *t)
 {
     if (t->conn)
-        map_remove(&t->conn->topics, t->topic);
+        table_remove(&t->conn->topics, t->topic);
+    mem_free(t->begin);
     mem_free(t->key);
     mem_free(t);
 }
 
 static bool has_join_ref(const struct phoenix_topic *t, struct str ref)
 {
-    return !ref.n || str_eq(ref, str_of(t->join_ref, t->join_ref_n));
+    return !ref.n || str_eq(ref, t->join_ref);
 }
 
 /* Clients before 2.119 write the names in a binary frame as Latin-1 even where that loses
  * characters: then the join_ref tells the topic. */
 static struct phoenix_topic *find(struct phoenix *c, const struct phoenix_frame *f)
 {
-    struct phoenix_topic *t = map_get(&c->topics, f->topic);
+    struct phoenix_topic *t = table_get(&c->topics, f->topic);
     if (t || !f->is_user_broadcast || !f->join_ref.n)
         return t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; (t = table_next(&c->topics, &at));)
         if (has_join_ref(t, f->join_ref))
             return t;
     return NULL;
@@ -289,6 +302,7 @@ void *phoenix_open(const struct protocol_hello *hello, int *err)
     c->loop = hello->loop;
     c->outlet = hello->outlet;
     c->identity = identity_ref(hello->identity);
+    c->topics.key_of = topic_of;
     c->heard_ms = loop_now_ms(hello->loop);
     c->vsn = version;
     if (hello->outlet->sock)
@@ -308,7 +322,7 @@ void phoenix_on_ping(struct phoenix *c, bool marks)
 {
     uint64_t idle_ms = c->home->config->idle_ms;
     struct phoenix_topic *t;
-    for (size_t at = 0; marks && (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; marks && (t = table_next(&c->topics, &at));)
         session_mark(t->session);
     if (loop_now_ms(c->loop) - c->heard_ms >= idle_ms)
         outlet_close(c->outlet, E_TIMEOUT, STR("no heartbeat"));
@@ -317,21 +331,21 @@ void phoenix_on_ping(struct phoenix *c, bool marks)
 void phoenix_on_pong(struct phoenix *c)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; (t = table_next(&c->topics, &at));)
         session_confirm(t->session);
 }
 
 void phoenix_on_receipt(struct phoenix *c, uint64_t position)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));)
+    for (size_t at = 0; (t = table_next(&c->topics, &at));)
         supabase_changes_receipt(t->changes, position);
 }
 
 void phoenix_on_drained(struct phoenix *c)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));) {
+    for (size_t at = 0; (t = table_next(&c->topics, &at));) {
         session_drained(t->session);
         supabase_changes_drained(t->changes);
     }
@@ -340,8 +354,8 @@ void phoenix_on_drained(struct phoenix *c)
 void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = map_next(&c->topics, &at));) {
-        map_remove(&c->topics, t->topic);
+    for (size_t at = 0; (t = table_next(&c->topics, &at));) {
+        table_remove(&c->topics, t->topic);
         supabase_changes_stop(t->changes);
         t->conn = NULL;
         if (is_goodbye)
@@ -350,7 +364,7 @@ void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye)
             session_detach(t->session, err);
     }
     metric_add(M_REALTIME_CLIENTS, -1);
-    map_free(&c->topics);
+    table_free(&c->topics);
     identity_unref(c->identity);
     mem_free(c);
 }

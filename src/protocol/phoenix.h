@@ -10,7 +10,7 @@
 #ifndef PROTOCOL_PHOENIX_H
 #define PROTOCOL_PHOENIX_H
 
-#include "base/map.h"
+#include "base/table.h"
 #include "hub/source.h"
 #include "protocol/protocol.h"
 #include "wire/phoenix.h"
@@ -37,7 +37,7 @@ struct phoenix {
     struct loop *loop;
     struct outlet *outlet;
     struct identity *identity; /* of the connection's key */
-    struct map topics;         /* struct phoenix_topic by its topic */
+    struct table topics;       /* struct phoenix_topic by its topic */
     struct phoenix_bucket messages;
     uint64_t heard_ms;
     uint64_t hold_ms; /* asked for by the last frame */
@@ -55,12 +55,19 @@ struct changes_place {
     uint64_t seq;
 };
 
+/* Where a topic begins that does not begin now. */
+struct phoenix_begin {
+    struct position since; /* where it goes on; epoch empty: nowhere */
+    uint64_t takes_id;     /* session whose place it takes when the join succeeds */
+    uint64_t replay_since_ms;
+    size_t replay_limit;
+};
+
 struct phoenix_topic {
     struct phoenix *conn;
     struct session *session;
     struct str topic, channel; /* in text */
-    char join_ref[PHOENIX_REF_MAX];
-    size_t join_ref_n;
+    struct str join_ref;       /* in text */
     bool is_joined;
     /* supabase.c: */
     bool ack, self;
@@ -70,11 +77,8 @@ struct phoenix_topic {
     bool checks_presence; /* a token came: may it still be seen who is here? */
     bool replays;         /* the missed messages are a replay that was asked for */
     bool replication_ready;
-    uint64_t replay_since_ms;
-    size_t replay_limit;
-    struct position since;      /* where it goes on; epoch empty: nowhere */
-    uint64_t live_from;         /* the offset that the join was answered with */
-    uint64_t takes_id;          /* session whose place it takes when the join succeeds */
+    struct phoenix_begin *begin; /* NULL: with what is sent from now on */
+    uint64_t live_from;          /* the offset that the join was answered with */
     uint64_t presence_since_ms; /* window of presence calls */
     unsigned presence_calls;
     struct supabase_changes *changes; /* NULL: no bindings */
@@ -94,6 +98,10 @@ void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye);
 /* Puts it on the connection; its session is set by the caller. */
 struct phoenix_topic *phoenix_topic_new(struct phoenix *c, const struct phoenix_frame *join,
                                         struct str channel);
+static inline bool phoenix_topic_resumes(const struct phoenix_topic *t)
+{
+    return t->begin && t->begin->since.epoch[0];
+}
 /* Off the connection, freed. */
 void phoenix_topic_free(struct phoenix_topic *t);
 struct phoenix_address phoenix_address_of(const struct phoenix_topic *t, struct str ref);

@@ -135,7 +135,7 @@ static void send_presence(const struct phoenix_topic *t, const struct presence_u
 
 static void let_go(const struct phoenix_topic *t)
 {
-    struct session *old = t->takes_id ? session_find(t->conn->loop, t->takes_id) : NULL;
+    struct session *old = t->begin ? session_find(t->conn->loop, t->begin->takes_id) : NULL;
     if (old && session_is_detached(old))
         session_retire(old);
 }
@@ -145,9 +145,9 @@ static void on_joined(struct phoenix_topic *t, const struct answer *a)
     const struct hub_subscribed *s = a->subscribed;
     t->is_joined = true;
     t->live_from = s->at.offset;
-    phoenix_reply(t, str_of(t->join_ref, t->join_ref_n), true, supabase_changes_reply(t->changes));
+    phoenix_reply(t, t->join_ref, true, supabase_changes_reply(t->changes));
     let_go(t);
-    if (t->since.epoch[0] ? !s->recovered : loop_now_ms(t->conn->loop) < t->conn->lost_until_ms)
+    if (phoenix_topic_resumes(t) ? !s->recovered : loop_now_ms(t->conn->loop) < t->conn->lost_until_ms)
         say_gap(t, s->gap_from, s->gap_to);
     if (s->presence)
         send_presence(t, s->presence);
@@ -167,7 +167,7 @@ static void on_join_refused(struct phoenix_topic *t, const struct answer *a)
         return;
     }
     add_refusal(&reason, t, a->err, a->detail, "read from");
-    phoenix_refuse(t, str_of(t->join_ref, t->join_ref_n), buf_str(&reason));
+    phoenix_refuse(t, t->join_ref, buf_str(&reason));
     buf_free(&reason);
     session_end(t->session, a->err, true);
 }
@@ -284,7 +284,7 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
     struct buf b = {0};
     bool is_replay = t->replays && m->offset <= t->live_from;
     (void)ss;
-    if (!t->conn || (is_replay && m->time_ms < t->replay_since_ms))
+    if (!t->conn || (is_replay && m->time_ms < t->begin->replay_since_ms))
         return;
     struct phoenix_form form = {
         .vsn = t->conn->vsn, .is_replay = is_replay, .is_text = !t->conn->outlet->sock};

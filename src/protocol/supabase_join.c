@@ -39,7 +39,7 @@ static void place_of(struct session *s, struct arena *a, struct place *out)
     if (ss)
         out->at = session_sub_position(ss);
     if (!out->at.epoch[0]) /* it was itself only just coming back */
-        out->at = t->since;
+        out->at = t->begin ? t->begin->since : (struct position){0};
 }
 
 static struct place find_place(struct phoenix *c, const struct identity *id, struct str channel)
@@ -86,11 +86,11 @@ void supabase_join_ask(struct phoenix_topic *t)
                         .presence_optional = !t->presence_only,
                         .no_messages = t->presence_only,
                         .kind = t->replays ? ENC_NONE : t->conn->kind};
-    if (t->since.epoch[0]) {
+    if (phoenix_topic_resumes(t)) {
         r.since.has_since = r.resumes = true;
-        r.since.since = t->since;
+        r.since.since = t->begin->since;
     } else if (t->replays) {
-        r.since.history = t->replay_limit;
+        r.since.history = t->begin->replay_limit;
     }
     session_request(t->session, &r);
 }
@@ -99,7 +99,7 @@ void supabase_join_fail(struct phoenix_topic *t, const char *code, struct str wh
 {
     struct buf reason = {0};
     buf_printf(&reason, "%s: %.*s", code, STR_ARG(why));
-    phoenix_refuse(t, str_of(t->join_ref, t->join_ref_n), buf_str(&reason));
+    phoenix_refuse(t, t->join_ref, buf_str(&reason));
     buf_free(&reason);
     session_end(t->session, E_BAD_REQUEST, true);
 }
@@ -141,10 +141,13 @@ static void start(struct phoenix *c, const struct phoenix_frame *f,
     t->presence = join->presence;
     t->replication_ready = join->replication_ready;
     t->replays = join->replay && !place->at.epoch[0];
-    t->replay_since_ms = join->replay_since_ms;
-    t->replay_limit = (size_t)join->replay_limit;
-    t->since = place->at;
-    t->takes_id = place->takes_id;
+    if (t->replays || place->at.epoch[0] || place->takes_id) {
+        t->begin = mem_new(sizeof(*t->begin));
+        *t->begin = (struct phoenix_begin){.since = place->at,
+                                           .takes_id = place->takes_id,
+                                           .replay_since_ms = join->replay_since_ms,
+                                           .replay_limit = (size_t)join->replay_limit};
+    }
     set_key(t, join->presence_key.n ? join->presence_key : place->key);
     t->session = session_open(c->loop, &o);
     if (!t->session) {
@@ -192,7 +195,7 @@ void supabase_join_run(struct phoenix *c, const struct phoenix_frame *f)
     struct supabase_join join;
     struct place place = {0};
     struct str name = str_skip(f->topic, topics.n), channel = name;
-    struct phoenix_topic *old = map_get(&c->topics, f->topic);
+    struct phoenix_topic *old = table_get(&c->topics, f->topic);
     if (!str_starts(f->topic, topics)) {
         phoenix_refuse_frame(c, f, f->ref, STR("unmatched topic"));
         return;

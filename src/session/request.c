@@ -114,7 +114,7 @@ static void subscribe(struct session *s, const struct request *r)
 
 static void subscribe_new(struct session *s, const struct request *r)
 {
-    if (s->subs_count >= s->home->config->subscriptions_max) {
+    if (session_subs_count(s) >= s->home->config->subscriptions_max) {
         request_refuse(s, r, E_TOO_MANY, "Too many subscriptions on this connection");
         return;
     }

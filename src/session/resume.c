@@ -137,7 +137,7 @@ void session_detach(struct session *s, int err)
     uint64_t now_ms = loop_now_ms(s->home->loop);
     if (s->state != SESSION_OPEN)
         return;
-    uint64_t resume_ms = s->extra && s->extra->resume_ms ? s->extra->resume_ms : config->resume_ms;
+    uint64_t resume_ms = s->resume_ms ? s->resume_ms : config->resume_ms;
     if (!resume_ms) {
         session_end(s, err, false);
         return;
@@ -148,8 +148,8 @@ void session_detach(struct session *s, int err)
         position_fold_acked(s);
     for (struct session_sub *ss = session_sub_first(s); ss; ss = session_sub_next(s, ss))
         park(s, ss);
-    log_debug("session", "detach", "session=%.*s subs=%u err=%d", STR_ARG(session_name(s)),
-              s->subs_count, err);
+    log_debug("session", "detach", "session=%.*s subs=%zu err=%d", STR_ARG(session_name(s)),
+              session_subs_count(s), err);
     session_tell(s, "lost", err);
     limits_leave(s);
     s->outlet = NULL;

@@ -164,8 +164,7 @@ struct session *session_open(struct loop *l, const struct session_open *o)
     s->needs_token = o->needs_token;
     if (o->needs_token)
         session_need(s)->token_until_ms = loop_now_ms(l) + home->config->token_ms;
-    if (o->resume_ms)
-        session_need(s)->resume_ms = o->resume_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)o->resume_ms;
+    s->resume_ms = o->resume_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)o->resume_ms;
     if (o->echo_as)
         session_need(s)->echo_as = o->echo_as;
     s->state = SESSION_OPEN;
@@ -395,7 +394,6 @@ struct session_sub *session_sub_new(struct session *s)
     ss->session = s;
     ss->sub.session = session_echo(s);
     sub_link(s, ss);
-    s->subs_count++;
     return ss;
 }
 
@@ -418,7 +416,6 @@ void session_sub_drop(struct session *s, struct session_sub *ss)
     mem_free(ss->ref);
     ss->ref = NULL;
     sub_unlink(s, ss);
-    s->subs_count--;
     ss->next = s->home->graveyard_subs; /* not freed yet: a fan-out may be at it */
     s->home->graveyard_subs = ss;
     free_soon(s->home);
@@ -620,5 +617,8 @@ bool session_is_detached(const struct session *s)
 
 size_t session_subs_count(const struct session *s)
 {
-    return s->subs_count;
+    size_t count = 0;
+    for (struct session_sub *ss = s->last_sub; ss; ss = ss->next == s->last_sub ? NULL : ss->next)
+        count++;
+    return count;
 }

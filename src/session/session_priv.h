@@ -54,7 +54,6 @@ struct session_extra {
     struct outlet *counted_on;  /* limits.c */
     uint64_t echo_as;           /* the one whose place it took; 0 = itself */
     struct list tracked;
-    uint32_t resume_ms; /* 0 = as configured */
     uint16_t tracked_count;
 };
 
@@ -71,7 +70,7 @@ struct session {
     struct session_extra *extra;
     struct session *next;   /* of the same ticket (resume.c), or in the graveyard */
     uint64_t paid_until_ns; /* the rate: each message moves it on by its price */
-    uint32_t subs_count;
+    uint32_t resume_ms; /* 0 = as configured */
     uint8_t state;
     bool keeps_positions : 1, exact_frames : 1, names_place : 1, is_warned : 1, needs_token : 1;
     bool is_told : 1, has_ticket : 1;
