@@ -52,9 +52,8 @@ static void rebuild(struct table *t)
     while (capacity / 4 * 3 < old.count + 1 || capacity / 2 < old.count)
         capacity *= 2;
     CHECK(capacity <= CAPACITY_MAX);
-    *t = (struct table){.key_of = old.key_of,
-                        .slots = mem_new(capacity * sizeof(void *)),
-                        .capacity = capacity};
+    *t = (struct table){
+        .key_of = old.key_of, .slots = mem_new(capacity * sizeof(void *)), .capacity = capacity};
     for (uint32_t i = 0; i < old.capacity; i++)
         if (is_record(old.slots[i]))
             place(t, old.slots[i]);

@@ -59,10 +59,8 @@ void phoenix_emit(struct phoenix *c, struct buf *b, bool is_binary)
 
 struct phoenix_address phoenix_address_of(const struct phoenix_topic *t, struct str ref)
 {
-    return (struct phoenix_address){.vsn = t->conn->vsn,
-                                    .join_ref = t->join_ref,
-                                    .ref = ref,
-                                    .topic = t->topic};
+    return (struct phoenix_address){
+        .vsn = t->conn->vsn, .join_ref = t->join_ref, .ref = ref, .topic = t->topic};
 }
 
 void phoenix_reply(const struct phoenix_topic *t, struct str ref, bool ok, struct str response)

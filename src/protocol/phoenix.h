@@ -79,7 +79,7 @@ struct phoenix_topic {
     bool replication_ready;
     struct phoenix_begin *begin; /* NULL: with what is sent from now on */
     uint64_t live_from;          /* the offset that the join was answered with */
-    uint64_t presence_since_ms; /* window of presence calls */
+    uint64_t presence_since_ms;  /* window of presence calls */
     unsigned presence_calls;
     struct supabase_changes *changes; /* NULL: no bindings */
     char *key;                        /* of its presence; owned */

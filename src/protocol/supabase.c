@@ -147,7 +147,8 @@ static void on_joined(struct phoenix_topic *t, const struct answer *a)
     t->live_from = s->at.offset;
     phoenix_reply(t, t->join_ref, true, supabase_changes_reply(t->changes));
     let_go(t);
-    if (phoenix_topic_resumes(t) ? !s->recovered : loop_now_ms(t->conn->loop) < t->conn->lost_until_ms)
+    if (phoenix_topic_resumes(t) ? !s->recovered
+                                 : loop_now_ms(t->conn->loop) < t->conn->lost_until_ms)
         say_gap(t, s->gap_from, s->gap_to);
     if (s->presence)
         send_presence(t, s->presence);

@@ -40,7 +40,8 @@ static void ticket_link(struct session *s)
 
 bool resume_ticket_unlink(struct session *s)
 {
-    struct session *before = s->has_ticket ? resume_ticket_first(s->home, resume_ticket_of(s)) : NULL;
+    struct session *before =
+        s->has_ticket ? resume_ticket_first(s->home, resume_ticket_of(s)) : NULL;
     if (!before)
         return false;
     if (before == s && s->next)

@@ -111,7 +111,7 @@ struct kept_ref {
     char text[];
 };
 struct session_sub {
-    struct subscription sub; /* first: the hub gives it back */
+    struct subscription sub;  /* first: the hub gives it back */
     struct session_sub *next; /* a ring in order of subscribing; in the graveyard: the next one */
     struct session *session;
     struct parked_sub *parked; /* while detached: name and position */

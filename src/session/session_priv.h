@@ -70,7 +70,7 @@ struct session {
     struct session_extra *extra;
     struct session *next;   /* of the same ticket (resume.c), or in the graveyard */
     uint64_t paid_until_ns; /* the rate: each message moves it on by its price */
-    uint32_t resume_ms; /* 0 = as configured */
+    uint32_t resume_ms;     /* 0 = as configured */
     uint8_t state;
     bool keeps_positions : 1, exact_frames : 1, names_place : 1, is_warned : 1, needs_token : 1;
     bool is_told : 1, has_ticket : 1;
@@ -89,9 +89,9 @@ struct session_home {
     void (*monitor)(const struct session *s, const char *what, int err);
     struct tally *users; /* of all loops; NULL = no limit by identity */
     struct table by_id;
-    struct table tickets;  /* the first session of each */
-    struct map signposts;  /* tickets of this loop whose session is away (fetch.c) */
-    bool is_over;          /* teardown: there is nobody left to tell */
+    struct table tickets; /* the first session of each */
+    struct map signposts; /* tickets of this loop whose session is away (fetch.c) */
+    bool is_over;         /* teardown: there is nobody left to tell */
     struct session *graveyard;
     struct session_sub *graveyard_subs;
     struct turn_task free_task;

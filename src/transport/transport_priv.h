@@ -19,8 +19,8 @@ struct transport_home {
     struct buf text, framed; /* scratch of encoding.c */
     struct list ws_silent;   /* ws.c: in the order of their next pings, and the first one's time */
     struct timer ws_ping_timer;
-    struct list streams;     /* sse.c */
-    struct list polls;       /* poll.c: parked */
+    struct list streams; /* sse.c */
+    struct list polls;   /* poll.c: parked */
     struct poll_home *poll;
     struct list longpolls; /* longpoll.c */
     struct map longpolls_by_token;

@@ -417,8 +417,7 @@ static bool siblings_answered(struct ws *w)
     bool all = true;
     for (size_t i = 0; i < count; i++) {
         struct outlet *o = session_outlet(siblings[i]);
-        if (o->ops->is_alive &&
-            !o->ops->is_alive(o, p->since_ms, home_of(w)->config->probe_ms))
+        if (o->ops->is_alive && !o->ops->is_alive(o, p->since_ms, home_of(w)->config->probe_ms))
             all = false;
     }
     return all;

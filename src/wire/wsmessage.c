@@ -111,8 +111,8 @@ static uint64_t length_max(const struct wsmessage *m, const struct wsmessage_par
 }
 
 /* Reads a frame's head from the input, with what came of it before. 1, 0 = more is needed. */
-static int take_head(const struct wsmessage *m, struct wsmessage_partial *p, struct input *in, struct wsframe_head *head,
-                     const char **detail)
+static int take_head(const struct wsmessage *m, struct wsmessage_partial *p, struct input *in,
+                     struct wsframe_head *head, const char **detail)
 {
     size_t had = p->head_bytes, more = sizeof(p->head) - had;
     struct str bytes = str_of((const char *)in->p, in->n);
