@@ -6,7 +6,8 @@
 //   const server = await serve(t, { config: { ws: { ping_ms: '1s' } } });
 //   server.url, server.ws('/socket'), server.anonKey, server.mint({ sub: 'u1' }) ...
 //
-// TIDEWIRE_BIN names the program (default build/tidewire), TIDEWIRE_LOOPS the number of loops.
+// TIDEWIRE_BIN names the program (default build/tidewire), TIDEWIRE_LOOPS the number of loops;
+// TIDEWIRE_FLUSH=writev runs it without io_uring.
 
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -20,6 +21,7 @@ import { sleep, until, within } from './wait.mjs';
 const TOP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 export const BIN = path.resolve(process.env.TIDEWIRE_BIN || path.join(TOP, 'build/tidewire'));
 export const LOOPS = Number(process.env.TIDEWIRE_LOOPS || 2);
+const FLUSH = process.env.TIDEWIRE_FLUSH;
 
 const REPORTS = /ERROR: (Address|Leak|Thread|UndefinedBehavior)Sanitizer|WARNING: ThreadSanitizer|runtime error: /;
 const SETTLED = ['tidewire_sessions', 'tidewire_subscriptions', 'tidewire_presence_members',
@@ -94,17 +96,18 @@ export class Server {
     return ['/bin/sh', ['-c', `ulimit -n ${ulimit} && exec "$@"`, 'sh', bin, ...flags]];
   }
 
-  // Settings of the developer's own shell must not reach the server.
+  // Settings of the developer's own shell must not reach the server; how it writes may be chosen.
   #environment() {
     const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith('TIDEWIRE_')));
     const asan = [env.ASAN_OPTIONS, 'detect_leaks=1', 'exitcode=99'].filter(Boolean).join(':');
-    return { ...env, ASAN_OPTIONS: asan, ...this.options.env };
+    return { ...env, ASAN_OPTIONS: asan, ...(FLUSH && { TIDEWIRE_FLUSH: FLUSH }), ...this.options.env };
   }
 
   // dev writes dev.env when it is ready; any verb says so in its log.
   #learn(began) {
-    const ready = this.log(began).match(/"event":"ready","url":"([^"]+)"/);
+    const ready = this.log(began).match(/"event":"ready","url":"([^"]+)".*"flush":"(\w+)"/);
     if (!ready) return false;
+    if (FLUSH && ready[2] !== FLUSH) throw new Error(`it writes by ${ready[2]}, not by ${FLUSH}`);
     this.url = ready[1];
     this.port = Number(new URL(this.url).port);
     this.host = '127.0.0.1';
