@@ -99,7 +99,7 @@ void phoenix_close_topic(const struct phoenix_topic *t)
 
 void phoenix_break_topic(const struct phoenix_topic *t, struct str reason)
 {
-    struct phoenix_address to = phoenix_address_of(t, str_of(t->join_ref, t->join_ref_n));
+    struct phoenix_address to = phoenix_address_of(t, t->join_ref);
     struct buf b = {0}, payload = {0};
     buf_add_c(&payload, '{');
     json_add_field(&payload, "reason", reason);

@@ -25,7 +25,8 @@ class Service(unittest.TestCase):
         self.notify.bind(self.notify_path)
 
     def start(self, *args, listener=None, **env):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("TIDEWIRE_")}
+        clean = {k: v for k, v in os.environ.items()
+                 if k == "TIDEWIRE_FLUSH" or not k.startswith("TIDEWIRE_")}
         clean.update(NOTIFY_SOCKET=self.notify_path, TIDEWIRE_AUTH_ANONYMOUS="true", **env)
         command = [BIN, "serve", f"--loops={LOOPS}", "--data", self.folder, *args]
         fds = ()

@@ -29,7 +29,8 @@ WAYS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling
 class Echo:
     def __init__(self):
         self.data = tempfile.TemporaryDirectory(prefix="tidewire-test-")
-        env = {k: v for k, v in os.environ.items() if not k.startswith("TIDEWIRE_")}
+        env = {k: v for k, v in os.environ.items()
+               if k == "TIDEWIRE_FLUSH" or not k.startswith("TIDEWIRE_")}
         loops = os.environ.get("TIDEWIRE_LOOPS") or "2"
         self.child = subprocess.Popen(
             [os.path.join(os.path.dirname(BIN), "examples/echo"), "dev", "--listen", "127.0.0.1:0",

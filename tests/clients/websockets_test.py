@@ -27,7 +27,8 @@ class PythonWebsockets(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp()
-        env = {k: v for k, v in os.environ.items() if not k.startswith("TIDEWIRE_")}
+        env = {k: v for k, v in os.environ.items()
+               if k == "TIDEWIRE_FLUSH" or not k.startswith("TIDEWIRE_")}
         cls.child = subprocess.Popen(
             [BIN, "dev", "--listen", "127.0.0.1:0", "--data", cls.folder, f"--loops={LOOPS}"],
             cwd=cls.folder, env=env, stderr=subprocess.DEVNULL)
