@@ -48,7 +48,7 @@ struct session_extra {
     struct timer timer;                       /* stands for whatever is due next */
     uint64_t resume_until_ms, lease_until_ms; /* while detached; 0 = not waiting */
     uint64_t token_until_ms;                  /* while needs_token */
-    uint64_t ask_ms;  /* when to ask for the client's word; 0 = no */
+    uint64_t ask_ms;                          /* when to ask for the client's word; 0 = no */
     uint64_t look_ms; /* the peer's word is missing for more to be sent: look again; 0 = no */
     uint64_t identity_until_ms; /* limits.c */
     struct outlet *counted_on;  /* limits.c */

@@ -575,6 +575,6 @@ void ws_accept(struct http_request *req, struct str answer, const struct ws_open
         return;
     }
     w->state = WS_OPEN;
-    free_pending(w);
+    free_pending(w->busy);
     on_close_asked(&w->outlet, open->refusal, STR_NONE);
 }
