@@ -4,7 +4,7 @@
 //   import { buildPackages }               into any folder, for tests
 // Members that begin with _ are private to an entry and get short names; the few that another entry of
 // the same package uses have fixed ones.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -61,6 +61,11 @@ export async function buildPackages(out = (name) => `${here}${name}/dist`) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const name of Object.keys(packages)) {
+    rmSync(`${here}${name}/dist`, { recursive: true, force: true });
+    copyFileSync(`${here}../LICENSE`, `${here}${name}/LICENSE`);
+    copyFileSync(`${here}../docs/packages/${name === 'js' ? 'client' : name}.md`, `${here}${name}/README.md`);
+  }
   await buildPackages();
   if (!process.argv.includes('--fast')) {
     const tsc = createRequire(import.meta.url)

@@ -296,8 +296,11 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
   }
 
   /** `for await (const m of room.messages())`: subscribed while the loop runs. A signal ends it by throwing its reason. */
-  async *messages(options?: MessagesOptions): AsyncGenerator<Message, void, undefined> {
-    yield* (await import('./iterate.js')).messages(this as Channel, options);
+  async *messages<K extends keyof E & string = never>(
+    options?: MessagesOptions & { event?: K },
+  ): AsyncGenerator<Message<[K] extends [never] ? unknown : E[K]>, void, undefined> {
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any
+    yield* (await import('./iterate.js')).messages(this as unknown as Channel, options) as AsyncGenerator<any, void, undefined>;
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {

@@ -89,6 +89,22 @@ export interface ReconnectOptions {
   minUptime?: number;
 }
 
+/** The browser's WebSocket, or anything that behaves like it (the `ws` package). */
+export type SocketConstructor = new (url: string, protocols?: string | string[]) => {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  binaryType: any;
+  readonly bufferedAmount: number;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  onmessage: any;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  onclose: any;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  onerror: any;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  send(data: any): void;
+  close(code?: number): void;
+};
+
 /** What a transport is given. */
 export interface LinkContext {
   /** http(s) address without a trailing slash. */
@@ -97,7 +113,7 @@ export interface LinkContext {
   /** `<session>.<ticket>` of the session to take over. */
   session?: string;
   fetch: typeof fetch;
-  WebSocket?: typeof WebSocket;
+  WebSocket?: SocketConstructor;
   /** Frames that say what we are subscribed to and present in, as of now. */
   standing(): Frame[];
   /** A frame came. `raw` is its text, for deltas. */
@@ -176,7 +192,7 @@ export interface ClientOptions {
   heartbeat?: number;
   /** false: connect() is called by you, not by the first subscribe or publish. */
   autoConnect?: boolean;
-  WebSocket?: typeof WebSocket;
+  WebSocket?: SocketConstructor;
   fetch?: typeof fetch;
 }
 

@@ -11,12 +11,12 @@ export const websocket: Transport = {
     const query = `session=${session ?? 'none'}${token ? '&token=' + encodeURIComponent(token) : ''}`;
     const socket = new WebSocket!(`ws${base.slice(4)}/socket?${query}`, 'tidewire.v1');
     socket.binaryType = 'arraybuffer';
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: MessageEvent) => {
       context.alive();
       if (typeof data == 'string') context.frame(JSON.parse(data), data);
       else context.frame(decodeBinary(new Uint8Array(data)));
     };
-    socket.onclose = ({ code, reason }) => context.closed(code, reason ? new TidewireError(code, reason) : undefined);
+    socket.onclose = ({ code, reason }: CloseEvent) => context.closed(code, reason ? new TidewireError(code, reason) : undefined);
     socket.onerror = () => {}; // close follows; some implementations throw what nobody listens to
     return {
       send: (frame) => socket.send(JSON.stringify(frame)),

@@ -151,13 +151,16 @@ export interface PresenceState<M> {
   update(meta: M): Promise<void>;
   enter(meta?: M): Promise<void>;
   leave(): Promise<void>;
+  /** Why we are not there, or may not look. */
+  error?: Error;
 }
 
 const present = new Map<string, number>();
 
 /** Who is there. With `initial` we are there too, while mounted; `key` defaults to who the token says. */
 export function usePresence<M = Any>(name: string, initial?: M, key?: string): PresenceState<M> {
-  const channel = useChannel(name, { presence: true });
+  const [error, fail] = useState<Error>();
+  const channel = useChannel(name, { presence: true }, { onError: fail });
   const store = useMemo(() => new Store<Member<M>[]>(channel.presence.members as Member<M>[]), [channel]);
   const latest = useLatest(initial);
   const takesPart = initial !== undefined;
@@ -166,7 +169,7 @@ export function usePresence<M = Any>(name: string, initial?: M, key?: string): P
     if (!takesPart) return;
     const slot = JSON.stringify([name, key]);
     present.set(slot, (present.get(slot) ?? 0) + 1);
-    channel.presence.enter(latest.current, key).catch(() => {});
+    channel.presence.enter(latest.current, key).then(() => fail(undefined), fail);
     return () => {
       setTimeout(() => {
         const left = present.get(slot)! - 1;
@@ -178,6 +181,7 @@ export function usePresence<M = Any>(name: string, initial?: M, key?: string): P
   const enter = useCallback((meta?: M) => channel.presence.enter(meta, key), [channel, key]);
   return {
     members: useStore(store, EMPTY as Member<M>[]),
+    error,
     enter,
     update: enter,
     leave: useCallback(() => channel.presence.leave(key), [channel, key]),

@@ -20,7 +20,9 @@ export interface ReconnectOptions {
   hello?: () => unknown[];
   /** Close codes after which it does not come back. Default: 1000 and 4400-4403, 4407, 4430. */
   stop?: (event: CloseEvent) => boolean;
-  WebSocket?: typeof WebSocket;
+  /** Or anything that behaves like it (the `ws` package). */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  WebSocket?: new (url: string, protocols?: string | string[]) => any;
 }
 
 export interface Reconnecting {
@@ -147,7 +149,7 @@ export class ReconnectingWebSocket extends EventTarget {
     try {
       const url = typeof address == 'function' ? await address() : address;
       if (this._done || this.ws) return;
-      ws = this.ws = new Socket(url, options.protocols);
+      ws = this.ws = new Socket(String(url), options.protocols);
     } catch (error) {
       this._emit('error', { error, message: String(error) });
       return this._retry({ code: 1006, reason: '', wasClean: false });
