@@ -17,9 +17,13 @@ static struct session_sub *sub_of(struct subscription *sub)
     return (struct session_sub *)(void *)sub;
 }
 
+/* A sock that is closing takes nothing, though the session has not been told yet: its place in the
+ * stream stands still, and what was handed over now would be noted before what is there (I1). */
 static bool takes_more(const struct session *s)
 {
-    return s->state == SESSION_OPEN && s->outlet && !s->outlet->is_closing;
+    const struct outlet *o = s->outlet;
+    return s->state == SESSION_OPEN && o && !o->is_closing &&
+           !(o->sock && sock_is_closing(o->sock));
 }
 
 static bool is_full(const struct session *s, size_t more)
