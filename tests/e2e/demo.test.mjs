@@ -66,6 +66,8 @@ test('cut, silence, restart: all comes back, nothing twice', { timeout: 90000 },
     await p.waitForSelector(`[data-person=robin] .bubble.sent:has-text("${tag} 3")`);
     assert.ok(!(await said(p, 'me')).some((m) => m == `${tag} 1`), 'nothing comes while away');
   };
+  await counted(p, 'messages', 1);
+  assert.equal(await count(p, 'recovered'), 0, 'history is nothing recovered');
   await button(p, 'Cut the network').click();
   await p.waitForSelector('[data-state=disconnected], [data-state=connecting]');
   await talk('cut');

@@ -70,7 +70,7 @@ export function Bar() {
   const set = (to: 'cut' | 'offline') => me.network.set(weather == to ? 'up' : to);
   const expire = () => {
     tell('This token ends in five seconds.');
-    me.expire().catch(() => tell('No token can be had while the network is away.'));
+    me.expire().catch((error: Error) => tell(error.message));
   };
   const wire = sum(server, 'bytes_sent_total');
   const whole = wire + sum(server, 'compressed_bytes_saved_total');

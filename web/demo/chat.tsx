@@ -70,7 +70,7 @@ function Phone({ person, name }: { person: Person; name: string }) {
         </span>
       </div>
       <Log room={room} person={person} box={log} who={who} />
-      <p className="typing" aria-live="polite">
+      <p className="typing" aria-live={person == me ? 'polite' : 'off'}>
         {typing.length > 0 && `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`}
         {!typing.length && <Here members={members} self={person.id} />}
       </p>
@@ -116,7 +116,8 @@ function Log(props: {
       role="log"
       tabIndex={0}
       ref={box}
-      aria-label={`Messages as ${who} see them`}
+      aria-label={`Messages in the chat of ${who}`}
+      aria-live={person == me ? 'polite' : 'off'}
     >
       {more && room.messages.length >= 50 && (
         <button
@@ -131,6 +132,7 @@ function Log(props: {
         const mine = id == person.id;
         return (
           <div key={m.id} className={`bubble ${mine ? 'mine' : ''} ${m.status}`}>
+            {mine && <span className="unseen">You: </span>}
             {!mine && <b style={{ background: colour(id) }}>{name}</b>}
             <p>{m.content}</p>
             {m.status == 'sending' && <small>waiting to be sent…</small>}

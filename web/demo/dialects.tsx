@@ -24,8 +24,8 @@ interface Line {
   close(): void;
 }
 interface Keys {
-  token: string;
-  key: string;
+  token?: string;
+  key?: string;
 }
 
 function plain(show: Show): Line {
@@ -50,6 +50,10 @@ function socketio(show: Show, { token }: Keys): Line {
 }
 
 function supabase(show: Show, { key, token }: Keys): Line {
+  if (!key || !token) {
+    const why = 'Needs a key, which `tidewire dev` would make';
+    return { send: () => show(why), close: () => {} };
+  }
   const client = clientOf(location.origin, key, async () => token);
   const { sendMessage, close } = joinBroadcast(client, ROOM, (m) => show(m.message));
   return { send: sendMessage, close: () => (close(), void client.realtime.disconnect()) };
@@ -82,7 +86,7 @@ export default function Dialects() {
       const answer = await fetch(
         `/api/demo/token?user=${me.id}&name=${encodeURIComponent(me.name)}`,
       );
-      const keys = answer.ok ? await answer.json() : { token: undefined, key: 'anon' };
+      const keys: Keys = answer.ok ? await answer.json() : {};
       if (gone) return;
       open.current = DIALECTS.map(({ open: dial }, i) =>
         dial(

@@ -5,7 +5,7 @@ const WORDS =
   'try catch true false null undefined create table policy on select insert to using with check ' +
   'as and exists where language sql stable security definer returns boolean not text primary key';
 const isWord = new Set(WORDS.split(' '));
-const COMMENT = /\/\/[^\n]*|--[^\n]*/.source;
+const COMMENT = /\/\*[^]*?\*\/|\/\/[^\n]*|--[^\n]*/.source;
 const TEXT = /'(?:[^'\\\n]|\\.)*'|"[^"\n]*"|`[^`]*`/.source;
 const PIECES = new RegExp(`(${COMMENT})|(${TEXT})|([A-Za-z_$][\\w$]*)`, 'g');
 

@@ -34,7 +34,7 @@ export class Network {
   }
 
   readonly fetch: typeof fetch = async (input, init = {}) => {
-    if (this.weather.value != 'up') throw new TypeError('The network is down');
+    if (this.weather.value != 'up') throw new TypeError('The network is away.');
     const control = new AbortController();
     const abort = () => control.abort(init.signal?.reason);
     if (init.signal?.aborted) abort();

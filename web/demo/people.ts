@@ -61,7 +61,8 @@ export class Person {
   /** Takes a token that ends in a moment. The server says so, and the client fetches the next. */
   async expire() {
     const token = await this.token(5);
-    if (token) await this.client._ask({ type: 'auth', token });
+    if (!token || this.given) throw new Error('This server gives this page no tokens.');
+    await this.client._ask({ type: 'auth', token });
   }
 
   /**
@@ -72,6 +73,8 @@ export class Person {
     const channel = this.client.channel(name, { rewind, presence: true });
     let epoch = '';
     let last = 0;
+    let joined = false;
+    let wasAway = false; // what is replayed to a newcomer is history, not recovered
     channel.on('*', ({ id, offset, replayed }) => {
       const [now = ''] = id.split('-');
       if (now != epoch) [epoch, last] = [now, 0];
@@ -79,13 +82,19 @@ export class Person {
       this.count({
         messages: 1,
         duplicates: again ? 1 : 0,
-        recovered: replayed && last && !again ? 1 : 0,
+        recovered: replayed && wasAway && !again ? 1 : 0,
       });
       if (!again) last = offset;
     });
     channel.on('gap', () => this.count({ gaps: 1 }));
     // A room that was left and entered again begins anew.
-    channel.on('state', (state) => state == 'detached' && (last = 0));
+    channel.on('state', (state) => {
+      if (state == 'detached') [last, joined, wasAway] = [0, false, false];
+      if (state == 'attached') joined = true;
+    });
+    this.client.connection.on('change', ({ previous }) => {
+      if (previous == 'connected' && joined) wasAway = true;
+    });
     return this;
   }
 }
