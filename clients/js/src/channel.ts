@@ -206,7 +206,8 @@ export class Channel<E extends EventMap = EventMap> extends Emitter<ChannelEvent
       const again = this._epoch !== undefined && this._options.recover !== false;
       const lost = again && this._epoch && this._epoch != epoch;
       const from = this._seen + 1;
-      if (!again) this._seen = this._options.rewind ? 0 : offset;
+      // A break before the newest n are here asks for these, not for all that is kept.
+      if (!again) this._seen = Math.max(0, offset - (this._options.rewind ?? 0));
       this._epoch = epoch;
       this._head = offset;
       this._answer = { recovered: again && recovered, gap: again && !recovered, epoch, offset };

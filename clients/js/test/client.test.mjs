@@ -123,6 +123,21 @@ test('a channel goes on where it was: each message once, in order', async (t) =>
   assert.deepEqual(got, [11, 12, 13, 14, 15]);
 });
 
+test('a break before the newest n have come asks for these, not for all that is kept', async (t) => {
+  const { client, transport } = make(t);
+  const room = client.channel('c', { rewind: 5 });
+  room.subscribe();
+  await until(() => transport.last);
+  transport.last.up();
+  assert.equal(transport.last.of('subscribe')[0].history, 5);
+  transport.last.context.frame(subscribed(70));
+  transport.last.context.closed(1006);
+  await until(() => transport.links.length == 2);
+  transport.last.up();
+  const [{ since, history }] = transport.last.of('subscribe');
+  assert.deepEqual([since, history], [{ c: { epoch: 'e', offset: 65 } }, undefined]);
+});
+
 test('what a take-over restores is not heard before our own subscribe is answered', async (t) => {
   const { client, transport } = make(t);
   const room = client.channel('c');
