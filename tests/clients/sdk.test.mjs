@@ -167,6 +167,17 @@ test('a proxy that refuses WebSocket: the chat works over SSE', async (t) => {
   assert.ok(Date.now() - began < 10000);
 });
 
+test('where there is no WebSocket at all it is SSE, at once', async (t) => {
+  const server = await serve(t);
+  const client = createClient({ url: server.url, WebSocket: undefined });
+  t.after(() => client.close());
+  const { WebSocket: own } = globalThis;
+  delete globalThis.WebSocket; // newer versions of Node have one
+  t.after(() => (globalThis.WebSocket = own));
+  await client.channel('room').subscribe();
+  assert.equal(client.connection.transport, 'sse');
+});
+
 test('a proxy that keeps streams back as well: it works over long poll', async (t) => {
   const server = await serve(t);
   const hostile = await startHostile(t, server.port, { upgrade: false, streams: false });

@@ -13,7 +13,7 @@ import {
   useTable,
   useTyping,
 } from '@tidewire/react';
-import { StrictMode, useState } from 'react';
+import { Component, StrictMode, useState } from 'react';
 import type { ReactNode } from 'react';
 import { createRoot, hydrateRoot } from 'react-dom/client';
 
@@ -97,6 +97,49 @@ export function Cursor({ room }: { room: string }) {
 export function Members({ room, name }: { room: string; name?: string }) {
   const { members } = usePresence(room, name ? { name } : undefined, name);
   return <p id="members">{members.map((m) => m.key).join(' ')}</p>;
+}
+
+/** Throws when it is told to, in the midst of everything. */
+export function Fragile() {
+  const { messages } = useMessages<number>('room', { event: 'n', rewind: 0 });
+  useMembers();
+  if (messages.some((m) => m.data === 13)) throw new Error('thirteen');
+  return <p id="fragile">{messages.length}</p>;
+}
+const useMembers = () => usePresence('room', { name: 'ann' }, 'ann');
+
+export class Boundary extends Component<{ children: ReactNode }, { error?: Error }> {
+  state: { error?: Error } = {};
+  static getDerivedStateFromError = (error: Error) => ({ error });
+  render() {
+    return this.state.error ? <p id="broken">{this.state.error.message}</p> : this.props.children;
+  }
+}
+export const Guarded = () => (
+  <Boundary>
+    <Fragile />
+  </Boundary>
+);
+
+/** A client of the provider's own, in StrictMode; returns the way to take it away. */
+export function showOwn() {
+  const root = createRoot(document.getElementById('root')!);
+  root.render(
+    <StrictMode>
+      <TidewireProvider options={{ reconnect: { minDelay: 20 } }}>
+        <Status />
+        <Count room="room" />
+      </TidewireProvider>
+    </StrictMode>,
+  );
+  return () => root.unmount();
+}
+
+/** Without a provider. */
+export function showBare() {
+  const root = createRoot(document.getElementById('root')!);
+  root.render(<Status />);
+  return () => root.unmount();
 }
 
 /** For the server and the browser alike. */

@@ -239,3 +239,40 @@ test('a server renders without a connection, and the browser takes it over as it
   assert.deepEqual(await page.evaluate(() => wrong), []);
   assert.deepEqual(page.faults, []);
 });
+
+test('a component that throws leaves nothing behind; hot mounts are one subscription; own clients are closed', { timeout: 60000 }, async (t) => {
+  const { server, page } = await browser.open(t);
+  const none = (what) => until(async () => (await server.metric(what)) === 0, `${what} is 0`);
+  await start(page, { name: 'Guarded' });
+  await attached(page, 'room');
+  await until(async () => (await server.metric('tidewire_presence_members')) === 1, 'present');
+  await server.publish({ channel: 'room', event: 'n', content: 13 });
+  await has(page, 'broken', 'thirteen');
+  await none('tidewire_subscriptions');
+  await none('tidewire_presence_members');
+  // A listener of the application that throws stops nobody.
+  await page.evaluate(() => {
+    stop();
+    client.channel('room').on('n', () => {
+      throw new Error('of a listener');
+    });
+    for (let n = 0; n < 20; n++) {
+      globalThis.stop = tw.app.show(client, tw.React.createElement(tw.app.Count, { room: 'room' }));
+      if (n < 19) stop();
+    }
+  });
+  await attached(page, 'room');
+  await until(async () => (await server.metric('tidewire_subscriptions')) === 1, 'one subscription');
+  await server.publish({ channel: 'room', event: 'n', content: 1 });
+  await has(page, 'count', '1');
+  assert.ok(page.faults.every((fault) => /of a listener|thirteen/.test(fault)), page.faults.join());
+  await page.evaluate(() => (stop(), client.close()));
+  for (const how of ['showOwn', 'showBare']) {
+    await none('tidewire_connections{transport="websocket"}');
+    await page.evaluate((name) => (globalThis.stop = tw.app[name]()), how);
+    if (how == 'showOwn') await has(page, 'state', 'connected true');
+    else await page.waitForSelector('#state');
+    await page.evaluate(() => stop());
+  }
+  await none('tidewire_connections{transport="websocket"}');
+});
