@@ -3,6 +3,9 @@
 // by every way there is, names that look like another's, tokens that change hands, memory.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
 import { startProxy } from './lib/proxy.mjs';
@@ -119,6 +122,31 @@ test('a right to read is none to write, by no way', async (t) => {
   await server.publish({ channel: `private:${name}`, event: 'end', content: {} }, { token: server.serviceKey });
   assert.equal((await w.broadcasts.next()).event, 'end');
   assert.deepEqual(w.channel.presenceState(), {});
+});
+
+test('policies of the database: not by WebSocket, not by REST, not as another topic', async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidewire-policies-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  fs.writeFileSync(path.join(folder, '1.sql'), ['select', 'insert'].map((verb) => `create policy "${verb}" on realtime.messages for ${verb}
+    to authenticated ${verb === 'select' ? 'using' : 'with check'} (realtime.topic() = 'team:' || auth.uid());`).join('\n'));
+  const db = await serve(t, { config: { database: { file: 'x.db', migrations: folder } } });
+  const token = db.mint({ sub: 'eve', role: 'authenticated' });
+  const ann = await connect(t, db), eve = await connect(t, db);
+  await ann.realtime.setAuth(db.mint({ sub: 'ann', role: 'authenticated' }));
+  await eve.realtime.setAuth(token);
+  const w = watch(ann.channel('team:ann', isPrivate));
+  await w.subscribe();
+  const { error } = await watch(eve.channel('team:ann', isPrivate)).subscribe('CHANNEL_ERROR');
+  assert.match(error.message, /Unauthorized/);
+  const post = (where) => fetch(`${db.url}/realtime/v1/api/broadcast/${where}`, { method: 'POST', body: '{}',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } }).then((r) => r.status);
+  assert.equal(await post('team%3Aann/events/x?private=true'), 403);
+  assert.equal(await post('private%3Ateam%3Aann/events/x'), 403);
+  assert.equal(await post('team%3Aeve/events/x?private=true'), 202); // her own
+  assert.equal(await post('team%3Aann/events/x'), 202); // the public one of that name
+  assert.equal(await send(w.channel, 'mine', {}), 'ok');
+  await db.publish({ channel: 'private:team:ann', event: 'end', content: {} }, { token: db.serviceKey });
+  assert.equal((await w.broadcasts.next()).event, 'end');
 });
 
 test('REST without rights: no token, a foreign one, an old one, none of them publishes', async () => {

@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
+import { RawWs, upgradeText } from './lib/rawsocket.mjs';
 import { serve, serveAll } from './lib/server.mjs';
 import { connect, hasBinary, send, VERSIONS, watch } from './lib/supabase.mjs';
 import { Queue, until } from './lib/wait.mjs';
@@ -246,9 +247,11 @@ test('private channels only, when so configured; too many clients are told by HT
   const { error } = await watch(a.channel('x')).subscribe('CHANNEL_ERROR');
   assert.match(error.message, /PrivateOnly: This project only allows private channels/);
   await until(async () => (await own.metrics()).tidewire_realtime_clients === 1, 'one client');
-  const answer = await fetch(`${own.url}/realtime/v1/websocket?apikey=${own.anonKey}`, { headers: {
-    connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' } }).catch(() => null);
-  if (answer) assert.equal(answer.status, 429);
+  const ws = await RawWs.connect(own.port);
+  t.after(() => ws.destroy());
+  await ws.write(upgradeText(`/realtime/v1/websocket?apikey=${own.anonKey}`));
+  const answer = await ws.readResponse();
+  assert.deepEqual([answer.status, JSON.parse(answer.body)], [429, { error: 'Too many connected users' }]);
 });
 
 const refusals = async (own, t, config, count, ask) => {
