@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unmodified supabase-js clients of several ages. 2.80 speaks only vsn 1.0.0, the others 2.0.0.
 import WebSocket from 'ws';
-import { Queue, within } from './wait.mjs';
+import { Queue, sleep, within } from './wait.mjs';
 
 process.removeAllListeners('warning');
 console.warn = ((warn) => (...args) => (/Node\.js 20/.test(args[0]) ? undefined : warn(...args)))(console.warn);
@@ -25,6 +25,20 @@ export class Spy extends WebSocket {
   }
 }
 
+// What a client starts here and forgets (disconnect: a timer of 10 s) does not keep the process.
+function lightly(run) {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (...args) => {
+    const timer = setTimeout(...args);
+    return timer.unref();
+  };
+  try {
+    return run();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
 // A client that is closed when the test is over.
 export async function connect(t, server, { version = '2.119', key, url, realtime = {}, ...options } = {}) {
   const createClient = await load(version);
@@ -34,8 +48,10 @@ export async function connect(t, server, { version = '2.119', key, url, realtime
     realtime: { transport: WebSocket, ...realtime },
   });
   t.after(async () => {
-    for (const channel of client.getChannels()) channel.unsubscribe();
-    await client.realtime.disconnect();
+    // A leave that is not answered is a timer of 10 s, which the test's process would wait for.
+    const leaving = client.realtime.isConnected() ? client.getChannels().map((channel) => channel.unsubscribe()) : [];
+    await Promise.race([Promise.all(leaving), sleep(1000)]);
+    await lightly(() => client.realtime.disconnect());
   });
   return client;
 }
