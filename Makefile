@@ -60,7 +60,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all run test deps lib dist units faults sims fuzzers examples unit asan tsan fuzz fault sim \
-        clients e2e bench floors rooms tidy docs install clean FORCE
+        clients e2e bench bench-data floors rooms tidy docs install clean FORCE
 .DELETE_ON_ERROR:
 all: $(if $(CLI),build/tidewire,lib)
 lib: $(LIB)
