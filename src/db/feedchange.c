@@ -83,6 +83,8 @@ static void put_data(const struct table *t, struct str columns_json,
             put_key(t, row->old, b);
         parts->old_n = b->n - parts->old;
     }
+    if (row->key.n) /* whoever wrote the row knows it by that */
+        json_add_field(b, "idempotency_key", row->key);
     buf_add_z(b, ",\"errors\":null}");
 }
 

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import WebSocket from 'ws';
+import { NativeClient } from './lib/native.mjs';
 import { serve } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -331,4 +332,24 @@ test('supabase-js: changes that arrived and were never read come again', async (
   await insert();
   await until(() => heard.length >= 7, () => JSON.stringify(heard));
   assert.deepEqual(heard, [1, 2, 3, 4, 5, 6, 7]);
+});
+
+test('an optimistic row is known by its key when its change comes; its retry is no second change', async (t) => {
+  const server = await serve(t);
+  const c = await NativeClient.open(server.ws('/socket?session=none'));
+  await c.subscribe('table:messages?room_id=eq.r');
+  const insert = async (content, key) => {
+    const answer = await fetch(`${server.url}/rest/v1/messages?select=id`, { method: 'POST', body: JSON.stringify({ room_id: 'r', content }),
+      headers: { apikey: server.anonKey, 'content-type': 'application/json', prefer: 'return=representation', ...(key && { 'idempotency-key': key }) } });
+    assert.equal(answer.status, 201);
+    return (await answer.json())[0].id;
+  };
+  const shown = new Map([['k-1', 'mine']]); // before the server has said anything
+  assert.equal(await insert('mine', 'k-1'), await insert('mine', 'k-1'));
+  await insert('last');
+  const [first, second] = await c.messages(2);
+  assert.equal(shown.get(first.content.idempotency_key), first.content.record.content);
+  assert.equal(second.content.record.content, 'last');
+  assert.equal('idempotency_key' in second.content, false);
+  await c.close();
 });
