@@ -300,6 +300,19 @@ static const char *peer_text(struct sock *s)
     return extra->peer;
 }
 
+void sock_forget_peer(struct sock *s)
+{
+    struct sock_extra *extra = s->extra;
+    if (!extra)
+        return;
+    mem_free(extra->peer);
+    extra->peer = NULL;
+    if (extra->tls || extra->tallied.tally || timer_is_set(&extra->timer))
+        return;
+    mem_free(extra);
+    s->extra = NULL;
+}
+
 bool sock_tally(struct sock *s, struct tally *tally, size_t max)
 {
     struct sockaddr_storage a = {0};

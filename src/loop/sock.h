@@ -74,8 +74,10 @@ void sock_close(struct sock *s, uint64_t linger_ms);
 void sock_abort(struct sock *s, int err);
 bool sock_is_closing(const struct sock *s);
 
-/* "127.0.0.1:1234", "[::1]:1234" or "unix"; valid as long as the sock. */
+/* "127.0.0.1:1234", "[::1]:1234" or "unix"; valid as long as the sock, or until it is forgotten. */
 struct str sock_peer(const struct sock *s);
+/* The text is not needed in the near future (it is made anew when it is). */
+void sock_forget_peer(struct sock *s);
 /* Only the address, without port, as key for limits per address. */
 struct str sock_peer_address(const struct sock *s);
 bool sock_is_tls(const struct sock *s);

@@ -96,7 +96,8 @@ bool position_has_room(struct session *s, size_t count)
 
 void position_ask(struct session *s)
 {
-    if (s->log && s->log->count >= ASK_COUNT)
+    size_t most = s->home->config->positions_max / 2; /* before there is no room for more */
+    if (s->log && s->log->count >= (most < ASK_COUNT ? most : ASK_COUNT))
         session_ask_in(s, 0);
     else if (s->log && s->log->count && s->outlet && s->outlet->is_proxied)
         session_ask_in(s, ASK_MS);

@@ -520,6 +520,7 @@ static void open_peer(struct ws *w)
                                              open->who.identity);
     w->peer = protocol_open(&hello, &err);
     free_pending(w->busy);
+    sock_forget_peer(s);
     if (!w->peer)
         on_close_asked(&w->outlet, err, STR_NONE);
     else if (w->state == WS_OPEN && !w->has_own_pings)

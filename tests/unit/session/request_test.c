@@ -79,6 +79,22 @@ TEST(a_message_without_a_channel_goes_where_the_client_subscribed_last)
     rig_end();
 }
 
+TEST(who_only_listens_is_small)
+{
+    struct client c;
+    rig_begin();
+    client_open(&c);
+    subscribe(&c, "a");
+    sim_settle(rig.ls);
+    assert_true(sizeof(struct session) <= 136);     /* what malloc gives in 144 */
+    assert_true(sizeof(struct session_sub) <= 104); /* ... in 112 */
+    assert_null(c.session->extra);
+    assert_null(c.session->log);
+    assert_null(session_sub_first(c.session)->ref);
+    client_free(&c);
+    rig_end();
+}
+
 TEST(the_rate_holds_input_and_everything_counts)
 {
     struct client c;

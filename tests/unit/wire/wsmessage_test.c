@@ -308,6 +308,15 @@ TEST(many_small_fragments_cost_what_their_bytes_cost)
     buf_free(&said);
 }
 
+TEST(between_messages_nothing_is_held)
+{
+    assert_true(sizeof(struct wsmessage) <= 16);
+    client_z(0x81, "x");
+    feed_in(SIZE_MAX / 2, 1000, false);
+    assert_null(m.partial);
+    wsmessage_fini(&m);
+}
+
 TEST(fragments_without_end_are_refused)
 {
     client_z(0x02, "x");
