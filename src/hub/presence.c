@@ -135,6 +135,32 @@ static struct change *own_change(const struct presence *pr, const struct meta *m
     return m->window == pr->window && m->change ? &pr->changes[m->change - 1] : NULL;
 }
 
+/* What of this key was here when the window began: members that have not changed since, and what
+ * has left. */
+static void add_before(const struct presence *pr, struct builder *b, struct str key,
+                       const struct member *mb)
+{
+    struct presence_entry e = {.metas = b->metas, .is_edge = true};
+    const struct touched *to = map_get(&pr->touched, key);
+    for (struct list *l = mb ? mb->metas.next : NULL; l && l != &mb->metas; l = l->next) {
+        struct meta *m = LIST_OF(l, struct meta, link);
+        if (own_change(pr, m))
+            continue;
+        *b->metas++ = (struct presence_meta){
+            .session = m->session, .ref = m->ref, .meta = builder_text(b, text_str(m->text))};
+    }
+    for (size_t at = to ? to->first[LEAVES] : 0; at; at = pr->changes[at - 1].next) {
+        const struct change *ch = &pr->changes[at - 1];
+        *b->metas++ = (struct presence_meta){
+            .session = ch->session, .ref = ch->ref, .meta = builder_text(b, text_str(ch->text))};
+    }
+    e.metas_count = (size_t)(b->metas - e.metas);
+    if (!e.metas_count)
+        return;
+    e.key = builder_text(b, key);
+    *b->entries++ = e;
+}
+
 struct presence_update *presence_state(const struct channel *c)
 {
     const struct presence *pr = &c->presence;
@@ -145,25 +171,23 @@ struct presence_update *presence_state(const struct channel *c)
         for (struct list *l = mb->metas.next; l != &mb->metas; l = l->next)
             text += LIST_OF(l, struct meta, link)->text->n;
     }
-    struct builder b = builder_new(pr->members.count, pr->metas_count, text);
+    for (size_t i = 0; i < pr->changes_count; i++)
+        text += pr->changes[i].text->n;
+    for (struct list *l = pr->touched_order.next; l != &pr->touched_order; l = l->next)
+        text += LIST_OF(l, struct touched, link)->key_n;
+    struct builder b = builder_new(pr->members.count + pr->touched.count,
+                                   pr->metas_count + pr->changes_count, text);
     if (!b.u)
         return NULL;
     b.u->is_state = true;
     b.u->joins = b.entries;
-    for (size_t at = 0; (mb = map_next(&pr->members, &at));) {
-        struct presence_entry e = {.metas = b.metas, .is_edge = true};
-        for (struct list *l = mb->metas.next; l != &mb->metas; l = l->next) {
-            struct meta *m = LIST_OF(l, struct meta, link);
-            if (own_change(pr, m))
-                continue;
-            *b.metas++ = (struct presence_meta){
-                .session = m->session, .ref = m->ref, .meta = builder_text(&b, text_str(m->text))};
-            e.metas_count++;
-        }
-        if (!e.metas_count)
-            continue;
-        e.key = builder_text(&b, str_of(mb->key, mb->key_n));
-        *b.entries++ = e;
+    for (size_t at = 0; (mb = map_next(&pr->members, &at));)
+        add_before(pr, &b, str_of(mb->key, mb->key_n), mb);
+    for (struct list *l = pr->touched_order.next; l != &pr->touched_order; l = l->next) {
+        const struct touched *to = LIST_OF(l, struct touched, link);
+        struct str key = str_of(to->key, to->key_n);
+        if (!map_get(&pr->members, key))
+            add_before(pr, &b, key, NULL);
     }
     b.u->joins_count = (size_t)(b.entries - b.u->joins);
     return b.u;

@@ -318,10 +318,10 @@ TEST(updates_applied_in_order_give_the_owners_state)
                     assert_int_equal(here[i][atoi(word + 3)], 0);
                     here[i][atoi(word + 3)] = 1;
                 }
-                if (word[0] == '+' && word[1] == 'k')
-                    here[i][atoi(word + 2)] = 1;
-                if (strncmp(word, "--k", 3) == 0)
+                if (strncmp(word, "--k", 3) == 0) {
+                    assert_int_equal(here[i][atoi(word + 3)], 1);
                     here[i][atoi(word + 3)] = 0;
+                }
             }
             for (int k = 0; k < 80; k++) {
                 char key[24];
