@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include "base/log.h"
+#include "session/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,9 @@ struct scene {
     bool tells_gaps; /* history is too short to reach: gaps are expected, silence is not */
 };
 
-static void step_all(struct scene *sc, bool may_publish)
+static void step_all(struct scene *sc, uint64_t ms_max, bool may_publish)
 {
-    sim_run(sc->ls, sim_chance(15));
+    sim_run(sc->ls, sim_chance(ms_max));
     for (unsigned i = 0; i < WORLD_CHANNELS; i++)
         publisher_step(sc->publishers[i], may_publish && sim_chance(2) == 0);
     for (size_t i = 0; i < sc->clients_count; i++)
@@ -73,10 +74,36 @@ static void hurt(struct scene *sc)
 static void heal(struct scene *sc)
 {
     for (size_t i = 0; i < sc->clients_count; i++)
+        if (sim_chance(6) == 0)
+            client_leave(sc->clients[i]);
+    for (size_t i = 0; i < sc->clients_count; i++)
         if (client_peer(sc->clients[i]))
             sim_peer_stall(client_peer(sc->clients[i]), false);
-    for (int i = 0; i < 3000; i++)
-        step_all(sc, false);
+    /* Until a half-open connection is known to be dead (a ping, its deadline) and the lease of who
+     * was on it is over. */
+    for (uint64_t end_ms = sim_now_ms() + 40000; sim_now_ms() < end_ms;)
+        step_all(sc, 30, false);
+}
+
+/* Each WebSocket client sees those of its channel, and nobody else. */
+static bool judge_presence(struct scene *sc, uint64_t seed)
+{
+    bool ok = true;
+    for (unsigned ch = 0; ch < WORLD_CHANNELS; ch++) {
+        bool here[CLIENT_NUMBERS] = {0};
+        for (size_t i = 0; i < sc->clients_count; i++)
+            if (client_is_present(sc->clients[i]) && client_listens(sc->clients[i], ch))
+                here[client_number(sc->clients[i])] = true;
+        for (size_t i = 0; i < sc->clients_count; i++) {
+            struct client *c = sc->clients[i];
+            if (!client_is_present(c) || !client_listens(c, ch) || client_sees(c, here))
+                continue;
+            printf("# seed %llu: %s channel %u: sees others than are here\n",
+                   (unsigned long long)seed, client_name(c), ch);
+            ok = false;
+        }
+    }
+    return ok;
 }
 
 static bool judge(struct scene *sc, uint64_t seed)
@@ -91,7 +118,7 @@ static bool judge(struct scene *sc, uint64_t seed)
         }
         for (size_t i = 0; i < sc->clients_count; i++) {
             const struct heard *h = client_heard(sc->clients[i], ch);
-            if (!client_listens(sc->clients[i], ch))
+            if (!client_listens(sc->clients[i], ch) || client_is_gone(sc->clients[i]))
                 continue;
             bool fine = !h->twice && !h->holes && h->has_begun && h->last == done &&
                         (sc->tells_gaps || !h->gaps);
@@ -104,7 +131,14 @@ static bool judge(struct scene *sc, uint64_t seed)
             ok &= fine;
         }
     }
-    return ok;
+    return ok && judge_presence(sc, seed);
+}
+
+/* The server asks some of its clients to come back, as when it goes down. */
+static void drain_some(struct scene *sc)
+{
+    struct loop *l = loops_at(sc->ls, (unsigned)sim_chance(loops_count(sc->ls)));
+    session_drain(l, 1 + sim_chance(4), 200);
 }
 
 static bool run(uint64_t seed)
@@ -115,6 +149,7 @@ static bool run(uint64_t seed)
     sim_net.delay_ms_max = (unsigned)sim_chance(40);
     sim_net.kernel_bytes_max = 200 + sim_chance(60000);
     sc.tells_gaps = sim_chance(4) == 0;
+    bool drains = sim_chance(3) == 0;
     struct world_config config = {.loops = sim_chance(2) ? 1 : 3,
                                   .history_count = sc.tells_gaps ? 3 : 100000};
     sc.ls = world_new(&config);
@@ -123,11 +158,13 @@ static bool run(uint64_t seed)
         sc.clients[i] = client_new(sc.ls, (enum client_kind)sim_chance(CLIENT_KINDS),
                                    (unsigned)sim_chance(WORLD_CHANNELS));
     for (unsigned i = 0; i < WORLD_CHANNELS; i++)
-        sc.publishers[i] = publisher_new(sc.ls, i);
+        sc.publishers[i] = publisher_new(sc.ls, i, sim_chance(2) == 0);
     for (int i = 0; i < STEPS; i++) {
-        step_all(&sc, i > 20);
+        step_all(&sc, 15, i > 20);
         if (sim_chance(100) < 8)
             hurt(&sc);
+        if (drains && sim_chance(100) < 3)
+            drain_some(&sc);
     }
     heal(&sc);
     bool ok = judge(&sc, seed);

@@ -226,7 +226,7 @@ static void feed(struct sock *s)
         if (s->ops && s->ops->on_end && !s->is_closing)
             s->ops->on_end(s);
         else
-            die(s, E_CLOSED);
+            die(s, s->is_closing ? 0 : E_CLOSED);
     }
 }
 
@@ -279,8 +279,10 @@ static void flush_one(struct sock *s)
             s->ops->on_drained(s);
     }
     if (!s->out.n && s->shut_after_flush) {
+        s->shut_after_flush = false;
         put_piece(ls, w, true, NULL, 0, true);
-        die(s, 0);
+        if (s->is_end || !s->linger_ms)
+            die(s, 0);
     }
 }
 
