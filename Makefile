@@ -119,8 +119,8 @@ $(B)/unit/%: tests/unit/%.c $(TEST_MAIN) $(LIB) $(B)/flags
 	  $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
 $(B)/fault/%: tests/fault/%.c $(TEST_MAIN) $(LIB) $(B)/flags
 	@mkdir -p $(@D)
-	$(call say,TEST,$<) $(CC) $(CFLAGS) -Itests/unit -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< \
-	  $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
+	$(call say,TEST,$<) $(CC) $(CFLAGS) -Itests/unit -Itests/sim -MMD -MP -MF $@.d -MT $@ $(LDFLAGS) \
+	  -o $@ $< $(TEST_MAIN) $(LIB) $(LDLIBS) -lcmocka
 # The simulated machine is a loop room of its own; the linker takes every other room from the
 # archive. The simulation, the unit tests of hub and session, and tests/fault/sim_* run on it.
 SIM_OBJ := $(SIM_SRC:%.c=$(B)/%.o)

@@ -26,7 +26,7 @@ int api_identify(struct http_request *req, struct identity **out)
         token = http_header(req, "apikey");
     for (size_t i = 0; !token.n && i < sizeof(params) / sizeof(params[0]); i++)
         token = http_query(req, params[i]);
-    return session_verify(req->loop, token, out, NULL);
+    return req->no_memory ? E_NO_MEMORY : session_verify(req->loop, token, out, NULL);
 }
 
 uint64_t api_number(struct http_request *req, const char *name, uint64_t fallback)

@@ -73,7 +73,10 @@ static void finish(struct lookup *k)
     buf_add_str(&body, buf_str(&k->messages));
     buf_add_z(&body, "]}");
     http_add_header(k->req, "Cache-Control", STR("no-store"));
-    http_reply(k->req, 200, "application/json", buf_str(&body));
+    if (body.failed || k->head.failed || k->presence.failed || k->messages.failed)
+        http_reply_error(k->req, E_NO_MEMORY, NULL);
+    else
+        http_reply(k->req, 200, "application/json", buf_str(&body));
     buf_free(&body);
 }
 

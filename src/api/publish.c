@@ -44,11 +44,15 @@ static void finish(struct publish *p)
         if (i)
             buf_add_c(&body, ',');
         buf_add_str(&body, buf_str(&p->items[i].answer));
+        body.failed |= p->items[i].answer.failed;
     }
     if (p->is_array)
         buf_add_c(&body, ']');
     p->req->on_abort = NULL;
-    http_reply(p->req, status, "application/json", buf_str(&body));
+    if (body.failed) /* what was published is remembered by its id: the retry is told */
+        http_reply_error(p->req, E_NO_MEMORY, NULL);
+    else
+        http_reply(p->req, status, "application/json", buf_str(&body));
     buf_free(&body);
 }
 

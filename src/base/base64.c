@@ -5,21 +5,26 @@
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static void encode(struct buf *out, struct str bytes, const char *alphabet, bool padded)
+/* Returns the end of what was written. */
+static char *put_groups(char *to, const unsigned char *p, size_t n, const char *alphabet)
 {
-    const unsigned char *p = (const unsigned char *)bytes.p;
-    if (bytes.n == 0 || !buf_reserve(out, (bytes.n + 2) / 3 * 4))
-        return;
-    char *to = out->p + out->n;
-    size_t i = 0;
-    for (; i + 3 <= bytes.n; i += 3) {
+    for (size_t i = 0; i + 3 <= n; i += 3) {
         uint32_t v = (uint32_t)p[i] << 16 | (uint32_t)p[i + 1] << 8 | p[i + 2];
         *to++ = alphabet[v >> 18];
         *to++ = alphabet[v >> 12 & 63];
         *to++ = alphabet[v >> 6 & 63];
         *to++ = alphabet[v & 63];
     }
-    size_t left = bytes.n - i;
+    return to;
+}
+
+static void encode(struct buf *out, struct str bytes, const char *alphabet, bool padded)
+{
+    const unsigned char *p = (const unsigned char *)bytes.p;
+    if (bytes.n == 0 || !buf_reserve(out, (bytes.n + 2) / 3 * 4))
+        return;
+    char *to = put_groups(out->p + out->n, p, bytes.n, alphabet);
+    size_t left = bytes.n % 3, i = bytes.n - left;
     if (left) {
         uint32_t v = (uint32_t)p[i] << 16 | (left == 2 ? (uint32_t)p[i + 1] << 8 : 0);
         *to++ = alphabet[v >> 18];
@@ -40,6 +45,11 @@ void base64_encode(struct buf *out, struct str bytes)
 void base64url_encode(struct buf *out, struct str bytes)
 {
     encode(out, bytes, url_safe, false);
+}
+
+void base64url_put(char *out, const void *bytes, size_t n)
+{
+    put_groups(out, bytes, n, url_safe);
 }
 
 /* Value of a digit, or -1. c62 and c63 are the two that differ between the alphabets. */

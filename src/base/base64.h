@@ -8,6 +8,8 @@
 
 void base64_encode(struct buf *out, struct str bytes);
 void base64url_encode(struct buf *out, struct str bytes);
+/* Writes the digits of whole groups of three bytes to out (n / 3 * 4 of them). */
+void base64url_put(char *out, const void *bytes, size_t n);
 bool base64_decode(struct buf *out, struct str text);
 bool base64url_decode(struct buf *out, struct str text); /* no padding allowed */
 /* Takes both alphabets, skips what is not one of them, stops at '='. */

@@ -38,5 +38,16 @@ static inline struct str buf_str(const struct buf *b)
 {
     return (struct str){b->p, b->n};
 }
+/* For reading only, where a buffer is asked for: not to be added to, not to be freed. */
+static inline struct buf buf_view(struct str s)
+{
+    return (struct buf){.p = (char *)(uintptr_t)s.p, .n = s.n};
+}
+/* Adds what is in the other buffer; what failed there has failed here. */
+static inline void buf_add_buf(struct buf *b, const struct buf *more)
+{
+    buf_add_str(b, buf_str(more));
+    b->failed |= more->failed;
+}
 
 #endif

@@ -41,6 +41,7 @@ struct http_request {
     int version_minor;   /* HTTP/1.x */
     struct arena *arena; /* lives until the answer is finished */
     void *route_arg;
+    bool no_memory; /* for a parameter that is there: do not take it for absent */
     /* For the handler's own use until it has answered. */
     void *state;
     void (*on_abort)(struct http_request *req);

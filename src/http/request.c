@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a handler may ask about its request. */
 #include "http/http_priv.h"
+#include "base/err.h"
 #include "wire/url.h"
 
 struct str http_header(const struct http_request *req, const char *name)
@@ -10,8 +11,10 @@ struct str http_header(const struct http_request *req, const char *name)
 
 /* "?flag" has the value "", which is not the same as no flag. A value that cannot be decoded is one
  * NUL, which nothing accepts: as if it were not there it could mean the default. */
-static struct str found(int result, struct str value)
+static struct str found(struct http_request *req, int result, struct str value)
 {
+    if (result == E_NO_MEMORY)
+        req->no_memory = true;
     if (result < 0)
         return str_of("", 1);
     if (result == 0)
@@ -23,21 +26,21 @@ struct str http_query_at(struct http_request *req, const char *name, size_t inde
 {
     struct str value = STR_NONE;
     int result = url_query_at(req->arena, req->query, name, index, &value);
-    return found(result, value);
+    return found(req, result, value);
 }
 
 struct str http_query(struct http_request *req, const char *name)
 {
     struct str value = STR_NONE;
     int result = url_query_first(req->arena, req->query, name, &value);
-    return found(result, value);
+    return found(req, result, value);
 }
 
 struct str http_query_last(struct http_request *req, const char *name)
 {
     struct str value = STR_NONE;
     int result = url_query_last(req->arena, req->query, name, &value);
-    return found(result, value);
+    return found(req, result, value);
 }
 
 /* A client may send several Cookie headers (RFC 9113 does). */

@@ -133,39 +133,39 @@ void native_encode_answer(const struct answer *a, struct buf *out)
     }
 }
 
-void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct str frame), void *arg)
+void native_each_frame(const struct answer *a, void (*emit)(void *arg, const struct buf *frame),
+                       void *arg)
 {
     const struct hub_subscribed *s = a->err ? NULL : a->subscribed;
     struct buf b = {0};
     native_encode_answer(a, &b);
-    if (b.n)
-        emit(arg, buf_str(&b));
+    if (b.n || b.failed)
+        emit(arg, &b);
     if (s && s->gap_to) {
         buf_clear(&b);
         native_add_gap(&b, a->channel, s->gap_from, s->gap_to, STR_NONE);
-        emit(arg, buf_str(&b));
+        emit(arg, &b);
     }
     if (s && s->presence) {
         buf_clear(&b);
         native_encode_presence(a->channel, s->presence, &b);
-        emit(arg, buf_str(&b));
+        emit(arg, &b);
     }
     buf_free(&b);
 }
 
 /* ---- out ---------------------------------------------------------------------------------- */
 
-static void send_one(struct session *s, struct buf *b)
-{
-    if (session_outlet(s) && b->n)
-        outlet_send(session_outlet(s), buf_str(b));
-    buf_free(b);
-}
-
-static void emit_frame(void *arg, struct str frame)
+static void emit_frame(void *arg, const struct buf *frame)
 {
     if (session_outlet(arg))
-        outlet_send(session_outlet(arg), frame);
+        outlet_send_made(session_outlet(arg), frame, false);
+}
+
+static void send_one(struct session *s, struct buf *b)
+{
+    emit_frame(s, b);
+    buf_free(b);
 }
 
 static void on_answer(struct session *s, const struct answer *a)
@@ -243,7 +243,7 @@ struct session *native_open(const struct protocol_hello *hello, int *err)
     session_set_user(s, hello->is_deflate ? &deflate_mark : NULL);
     native_add_connected(&b, session_name(s), hello->tells_ticket ? session_ticket(s) : STR_NONE,
                          recovered, hello->ping_ms, loop_wall_ms(hello->loop));
-    hello->outlet->ops->send(hello->outlet, buf_str(&b), false);
+    outlet_send_made(hello->outlet, &b, false);
     buf_free(&b);
     if (!hello->resumed)
         return s;

@@ -52,8 +52,7 @@ void phoenix_teardown(struct loops *ls)
 
 void phoenix_emit(struct phoenix *c, struct buf *b, bool is_binary)
 {
-    if (!b->failed && b->n)
-        c->outlet->ops->send(c->outlet, buf_str(b), is_binary);
+    outlet_send_made(c->outlet, b, is_binary);
     buf_free(b);
 }
 

@@ -78,7 +78,8 @@ void native_encode_presence(struct str channel, const struct presence_update *u,
 /* An answer as one text frame's payload; nothing when it needs none. */
 void native_encode_answer(const struct answer *a, struct buf *out);
 /* The same with all that follows a "subscribed" (gap, presence), frame by frame. */
-void native_each_frame(const struct answer *a, void (*emit)(void *arg, struct str frame),
+/* A frame that could not be made is given as such (failed). */
+void native_each_frame(const struct answer *a, void (*emit)(void *arg, const struct buf *frame),
                        void *arg);
 struct native_message; /* wire/native.h */
 void native_message_of(const struct msg *m, struct native_message *out);

@@ -126,9 +126,10 @@ static bool send_copy(struct session *s, struct session_sub *ss, struct msg *m)
         deliver_look_again(s);
         return false;
     }
+    uint64_t end = position_stream(s) + b->n; /* also when it dies of this */
     outlet_send_framed(s->outlet, buf_str(b));
     position_advance(s, b->n);
-    (void)position_note(s, ss, position_stream(s), m->offset);
+    (void)position_note(s, ss, end, m->offset);
     return true;
 }
 
@@ -151,7 +152,7 @@ static bool replay(struct session *s, struct session_sub *ss, const struct hub_s
 {
     for (size_t i = 0; i < a->missed_count; i++) {
         struct msg *m = a->missed[i];
-        if (s->state != SESSION_OPEN || ss->sub.state != SUB_LIVE)
+        if (!takes_more(s) || ss->sub.state != SUB_LIVE)
             return false;
         if ((i && is_full(s, m->size)) || !position_has_room(s, 1)) {
             wait_for_room(s);
@@ -214,6 +215,15 @@ static bool tell_gap(struct session *s, struct session_sub *ss, const struct hub
     return true;
 }
 
+/* Nobody was told: it is as it was. (Of one that catches up the hub knows.) */
+static void not_told(struct session_sub *ss, const struct hub_subscribed *a)
+{
+    if (a->is_catch_up || a->err)
+        return;
+    resume_keep_asked(ss, a);
+    ss->keeps_asked = true;
+}
+
 static bool on_subscribed(struct subscription *sub, const struct hub_subscribed *a)
 {
     struct session_sub *ss = sub_of(sub);
@@ -223,10 +233,7 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
         return false;
     }
     if (!takes_more(s)) {
-        if (!a->is_catch_up && !a->err) { /* nobody was told: as it was */
-            resume_keep_asked(ss, a);
-            ss->keeps_asked = true;
-        }
+        not_told(ss, a);
         return false;
     }
     if (a->is_catch_up) {
@@ -239,6 +246,10 @@ static bool on_subscribed(struct subscription *sub, const struct hub_subscribed 
         return false;
     if (a->err) {
         session_sub_drop(s, ss);
+        return false;
+    }
+    if (!takes_more(s)) { /* it died while it was told */
+        not_told(ss, a);
         return false;
     }
     if (!a->is_catch_up)

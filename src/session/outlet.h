@@ -4,6 +4,8 @@
 #ifndef SESSION_OUTLET_H
 #define SESSION_OUTLET_H
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "loop/sock.h"
 
 struct outlet;
@@ -42,9 +44,19 @@ struct outlet {
     bool is_closing; /* outlet_close was called: nothing may follow its last word */
 };
 
-static inline void outlet_send(struct outlet *o, struct str payload)
+static inline void outlet_close(struct outlet *o, int err, struct str detail)
 {
-    o->ops->send(o, payload, false);
+    o->is_closing = true;
+    o->ops->close(o, err, detail);
+}
+/* What could not be made for want of memory must not be missed without a word: the connection
+ * ends, and the client comes back for it. An empty one is none. */
+static inline void outlet_send_made(struct outlet *o, const struct buf *b, bool is_binary)
+{
+    if (b->failed)
+        outlet_close(o, E_NO_MEMORY, STR_NONE);
+    else if (b->n)
+        o->ops->send(o, buf_str(b), is_binary);
 }
 static inline void outlet_send_segment(struct outlet *o, struct segment *g, size_t start, size_t n)
 {
@@ -69,11 +81,6 @@ enum { OUTLET_BEHIND = 16 << 10 };
 static inline bool outlet_waits(const struct outlet *o)
 {
     return o->ops->waits ? o->ops->waits(o) : outlet_unsent(o) >= OUTLET_BEHIND;
-}
-static inline void outlet_close(struct outlet *o, int err, struct str detail)
-{
-    o->is_closing = true;
-    o->ops->close(o, err, detail);
 }
 
 #endif

@@ -249,15 +249,12 @@ void session_ticket_new(struct loop *l, char out[SESSION_TICKET_SIZE + 1])
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t chance[18];
-    struct buf b = {0};
     unsigned index = loop_index(l);
     loop_random(l, chance, sizeof(chance));
-    base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
     out[0] = hex[index >> 4];
     out[1] = hex[index & 15];
-    memcpy(out + 2, b.p, SESSION_TICKET_SIZE - 2);
+    base64url_put(out + 2, chance, sizeof(chance));
     out[SESSION_TICKET_SIZE] = '\0';
-    buf_free(&b);
 }
 
 bool session_ticket_known(struct loop *l, struct str ticket)

@@ -131,14 +131,11 @@ struct session_extra *session_need(struct session *s)
 static void name_session(struct session *s)
 {
     uint8_t chance[12];
-    struct buf b = {0};
     loop_random(s->home->loop, chance, sizeof(chance));
     chance[7] = (uint8_t)loop_index(s->home->loop);
     chance[0] |= 1;                        /* 0 is nobody */
     memcpy(&s->id, chance, sizeof(s->id)); /* so a name tells the id: session_find_name */
-    base64url_encode(&b, str_of((char *)chance, sizeof(chance)));
-    memcpy(s->name, b.p, sizeof(s->name));
-    buf_free(&b);
+    base64url_put(s->name, chance, sizeof(chance));
 }
 
 struct session *session_open(struct loop *l, const struct session_open *o)

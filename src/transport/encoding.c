@@ -53,6 +53,8 @@ static void pack(struct transport_home *home, struct str text, struct buf *out)
     }
     if (!deflate_message(home->deflate, WINDOW_BITS, text, out))
         buf_add(out, "\0\0\xff\xff", 4);
+    else
+        out->failed = true; /* what is there already would spoil the stream */
 }
 
 void encoding_chunk(struct transport_home *home, bool gzip, struct str text, struct buf *out)
@@ -63,6 +65,7 @@ void encoding_chunk(struct transport_home *home, bool gzip, struct str text, str
         pack(home, text, packed);
         metric_add(M_COMPRESSED_SAVED, (int64_t)text.n - (int64_t)packed->n);
         text = buf_str(packed);
+        out->failed |= packed->failed;
     }
     buf_printf(out, "%zx\r\n", text.n);
     buf_add_str(out, text);
@@ -89,6 +92,7 @@ static void add_event(const struct msg *m, struct buf *out)
         arena_free(&a);
     }
     (void)sse_add_event(out, event, str_of(id, msg_put_id(m, id)), data);
+    out->failed |= packed.failed;
     buf_free(&packed);
 }
 
@@ -164,6 +168,7 @@ static void encode_delta(struct loop *l, enum encoding_kind kind, const struct m
         nm.delta_base = base->offset;
         buf_clear(&home->text);
         native_add_message(&home->text, &nm);
+        out->failed |= delta.failed || home->text.failed;
         encoding_frame(home, false, is_deflate(kind), WINDOW_BITS, buf_str(&home->text), out);
     }
     buf_free(&delta);
@@ -201,6 +206,7 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
     case ENC_SSE_FRAMES_GZIP:
         add_frame_event(m, text, &event);
         encoding_chunk(home, kind == ENC_SSE_FRAMES_GZIP, buf_str(&event), out);
+        out->failed |= event.failed;
         buf_free(&event);
         break;
     case ENC_SOCKETIO_WS:
@@ -217,6 +223,7 @@ static void encode_message(struct loop *l, enum encoding_kind kind, const struct
     case ENC_COUNT:
         break;
     }
+    out->failed |= text->failed;
 }
 
 static void encode_presence(struct loop *l, enum encoding_kind kind, struct str channel,
@@ -254,6 +261,7 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
                             STR_NONE, buf_str(text));
         encoding_chunk(home, kind == ENC_SSE_GZIP || kind == ENC_SSE_FRAMES_GZIP, buf_str(&event),
                        out);
+        out->failed |= event.failed;
         buf_free(&event);
         break;
     case ENC_SOCKETIO_WS:
@@ -266,6 +274,7 @@ static void encode_presence(struct loop *l, enum encoding_kind kind, struct str 
     case ENC_COUNT:
         break;
     }
+    out->failed |= text->failed;
 }
 
 const struct encoding_table encoding_table = {encode_message, encode_delta, encode_presence};

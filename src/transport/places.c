@@ -53,6 +53,8 @@ static int read_channels(struct http_request *req, struct places *out, const cha
         }
         out->list[out->count++].channel = name;
     }
+    if (req->no_memory)
+        return E_NO_MEMORY;
     if (!out->count)
         out->list[out->count++].channel = session_config_of(req->loop)->default_channel;
     return 0;

@@ -129,6 +129,12 @@ static struct kept *kept_take(struct http_request *req, const struct places *ps,
     buf_add_c(&who, '\n');
     buf_add_str(&who, http_header(req, "user-agent"));
     add_channels(ps, &who);
+    if (key.failed || who.failed) {
+        req->no_memory = true;
+        buf_free(&key);
+        buf_free(&who);
+        return NULL;
+    }
     uint64_t who_hash = hash_str(buf_str(&who));
     struct kept *k = map_get(&ph->by_key, buf_str(&key));
     if (k && k->is_parked)
@@ -186,7 +192,7 @@ static void kept_leave(struct poll *p, struct str after)
 /* ---- the answer
  * ------------------------------------------------------------------------------------ */
 
-static void set_cookie(struct poll *p, struct str cursor)
+static bool set_cookie(struct poll *p, struct str cursor)
 {
     struct buf b = {0}, name = {0};
     add_channels(&p->places, &name);
@@ -195,9 +201,12 @@ static void set_cookie(struct poll *p, struct str cursor)
     buf_add_z(&b, "; Path=/; Max-Age=600; HttpOnly; SameSite=Lax");
     if (sock_is_tls(http_sock(p->req)))
         buf_add_z(&b, "; Secure");
-    http_add_header(p->req, "Set-Cookie", buf_str(&b));
+    bool ok = !b.failed && !name.failed;
+    if (ok)
+        http_add_header(p->req, "Set-Cookie", buf_str(&b));
     buf_free(&b);
     buf_free(&name);
+    return ok;
 }
 
 static void add_body(struct poll *p, struct str cursor, struct buf *out)
@@ -227,14 +236,18 @@ static void finish(struct poll *p)
     p->is_answered = true;
     places_add_cursor(&p->places, false, &cursor);
     add_body(p, buf_str(&cursor), &body);
-    if (p->uses_cookie) {
+    if (p->uses_cookie)
         places_add_cursor(&p->places, true, &named);
-        set_cookie(p, buf_str(&named));
-    }
-    kept_leave(p, buf_str(&cursor));
+    bool failed = p->body.failed || cursor.failed || body.failed || named.failed;
+    if (!failed && p->uses_cookie)
+        failed = !set_cookie(p, buf_str(&named));
+    kept_leave(p, failed ? STR_NONE : buf_str(&cursor));
     http_add_header(req, "Cache-Control", STR("no-store"));
     req->on_abort = NULL;
-    http_reply(req, 200, "application/json", buf_str(&body));
+    if (failed) /* as if it had not come: it asks from the same place again */
+        http_reply_error(req, E_NO_MEMORY, NULL);
+    else
+        http_reply(req, 200, "application/json", buf_str(&body));
     buf_free(&cursor);
     buf_free(&named);
     buf_free(&body);
@@ -268,6 +281,16 @@ static void add_frame(struct poll *p, struct str frame)
     answer_soon(p);
 }
 
+static void add_made(struct poll *p, const struct buf *b)
+{
+    if (b->failed) { /* the whole answer is: what is missing must not be passed */
+        p->body.failed = true;
+        answer_soon(p);
+    } else {
+        add_frame(p, buf_str(b));
+    }
+}
+
 /* ---- the dialect's words
  * ---------------------------------------------------------------------------- */
 
@@ -287,7 +310,7 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
     place_set(places_find(&p->places, session_sub_channel(ss)), m->epoch, m->offset);
     native_message_of(m, &nm);
     native_add_message(&b, &nm);
-    add_frame(p, buf_str(&b));
+    add_made(p, &b);
     buf_free(&b);
 }
 
@@ -295,13 +318,13 @@ static void tell_gap(struct poll *p, struct str channel, uint64_t from, uint64_t
 {
     struct buf b = {0};
     native_add_gap(&b, channel, from, to, STR_NONE);
-    add_frame(p, buf_str(&b));
+    add_made(p, &b);
     buf_free(&b);
 }
 
-static void emit_frame(void *arg, struct str frame)
+static void emit_frame(void *arg, const struct buf *frame)
 {
-    add_frame(arg, frame);
+    add_made(arg, frame);
 }
 
 static void refuse(struct poll *p, const struct answer *a)
@@ -351,7 +374,7 @@ static void on_presence(struct session *s, struct session_sub *ss, const struct 
     if (is_full(p))
         return;
     native_encode_presence(session_sub_channel(ss), u, &b);
-    add_frame(p, buf_str(&b));
+    add_made(p, &b);
     buf_free(&b);
 }
 
@@ -463,6 +486,7 @@ static struct str find_cursor(struct http_request *req, struct poll *p)
     add_channels(&p->places, &channels);
     buf_printf(&name, "tw_poll_%08x", (unsigned)hash_bytes(channels.p, channels.n, 1, 2));
     buf_add_c(&name, '\0');
+    req->no_memory |= channels.failed || name.failed;
     cursor = name.failed ? STR_NONE : http_cookie(req, name.p);
     buf_free(&channels);
     buf_free(&name);
@@ -482,7 +506,7 @@ static bool prepare(struct poll *p, struct who *who)
     if (!err) {
         struct str cursor = find_cursor(req, p);
         err = places_read(req, cursor, &p->places, &detail);
-        if (err && !http_query(req, "cursor").p) /* a cookie of old: from now on */
+        if (err && err != E_NO_MEMORY && !http_query(req, "cursor").p) /* a cookie of old */
             err = places_read(req, STR_NONE, &p->places, &detail);
     }
     if (!err)

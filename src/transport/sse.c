@@ -34,32 +34,51 @@ static struct transport_home *home_of(const struct sse *e)
     return transport_home_of(e->req->loop);
 }
 
-static void write_text(struct sse *e, struct str text)
+/* The one place where bytes leave. What could not be made for want of memory must not be missed:
+ * the connection ends, and the client comes back for it. */
+static void send_made(struct sse *e, const struct buf *b)
 {
-    struct buf b = {0};
-    if (e->is_ended)
+    if (!b->failed) {
+        sock_send(e->outlet.sock, b->p, b->n);
         return;
-    if (e->chunked) {
-        encoding_chunk(home_of(e), e->gzip, text, &b);
-        sock_send(e->outlet.sock, b.p, b.n);
-    } else {
-        sock_send(e->outlet.sock, text.p, text.n);
     }
+    e->outlet.is_closing = true;
+    sock_abort(e->outlet.sock, E_NO_MEMORY);
+}
+
+static void send_chunk(struct sse *e, bool gzip, const struct buf *text)
+{
+    struct buf b = {.failed = text->failed};
+    encoding_chunk(home_of(e), gzip, buf_str(text), &b);
+    send_made(e, &b);
     buf_free(&b);
 }
 
-static void write_event(struct sse *e, struct str event, struct str id, struct str data)
+static void write_text(struct sse *e, const struct buf *text)
 {
-    struct buf b = {0};
-    if (!sse_add_event(&b, event, id, data))
-        write_text(e, buf_str(&b));
+    if (e->is_ended || (!text->n && !text->failed))
+        return;
+    if (e->chunked)
+        send_chunk(e, e->gzip, text);
+    else
+        send_made(e, text);
+}
+
+/* id may be NULL. */
+static void write_event(struct sse *e, struct str event, const struct buf *id,
+                        const struct buf *data)
+{
+    struct buf b = {.failed = data->failed || (id && id->failed)};
+    (void)sse_add_event(&b, event, id ? buf_str(id) : STR_NONE, buf_str(data));
+    write_text(e, &b);
     buf_free(&b);
 }
 
 static void on_send(struct outlet *o, struct str payload, bool is_binary)
 {
+    struct buf data = buf_view(payload);
     if (!is_binary)
-        write_event((struct sse *)(void *)o, STR_NONE, STR_NONE, payload);
+        write_event((struct sse *)(void *)o, STR_NONE, NULL, &data);
 }
 
 static void free_stream(struct sse *e)
@@ -93,7 +112,7 @@ static void on_close(struct outlet *o, int err, struct str detail)
     if (!e->session)
         return;
     native_add_error(&b, err, NULL, STR_NONE, STR_NONE);
-    write_event(e, e->frames ? STR_NONE : STR("error"), STR_NONE, buf_str(&b));
+    write_event(e, e->frames ? STR_NONE : STR("error"), NULL, &b);
     buf_free(&b);
     session_end(e->session, err, false);
 }
@@ -118,24 +137,25 @@ static void write_id(struct sse *e)
 {
     struct buf id = {0}, b = {0};
     add_id(e, &id);
-    if (!sse_add_id(&b, buf_str(&id)))
-        write_text(e, buf_str(&b));
+    b.failed = id.failed;
+    (void)sse_add_id(&b, buf_str(&id));
+    write_text(e, &b);
     buf_free(&id);
     buf_free(&b);
 }
 
-static void named_event(struct sse *e, const char *name, struct str data)
+static void named_event(struct sse *e, const char *name, const struct buf *data)
 {
     struct buf id = {0};
     if (!e->frames)
         add_id(e, &id);
-    write_event(e, e->frames ? STR_NONE : str_from(name), buf_str(&id), data);
+    write_event(e, e->frames ? STR_NONE : str_from(name), &id, data);
     buf_free(&id);
 }
 
-static void emit_frame(void *arg, struct str frame)
+static void emit_frame(void *arg, const struct buf *frame)
 {
-    write_event(arg, STR_NONE, STR_NONE, frame);
+    write_event(arg, STR_NONE, NULL, frame);
 }
 
 static void tell_gap(struct sse *e, struct str channel, uint64_t from, uint64_t to)
@@ -150,7 +170,7 @@ static void tell_gap(struct sse *e, struct str channel, uint64_t from, uint64_t 
         json_add_u64(&b, "to", to);
         buf_add_c(&b, '}');
     }
-    named_event(e, "gap", buf_str(&b));
+    named_event(e, "gap", &b);
     buf_free(&b);
 }
 
@@ -164,7 +184,7 @@ static void greet(struct sse *e, bool with_id)
         add_id(e, &id);
     buf_printf(&hello, "{\"type\":\"connected\",\"timestamp\":%llu}",
                (unsigned long long)loop_wall_ms(e->req->loop));
-    write_event(e, STR_NONE, buf_str(&id), buf_str(&hello));
+    write_event(e, STR_NONE, &id, &hello);
     buf_free(&hello);
     buf_free(&id);
 }
@@ -200,7 +220,7 @@ static void on_answer(struct session *s, const struct answer *a)
     if (a->err) {
         struct buf b = {0};
         native_encode_answer(a, &b);
-        write_event(e, STR("error"), STR_NONE, buf_str(&b));
+        write_event(e, STR("error"), NULL, &b);
         buf_free(&b);
         return;
     }
@@ -213,7 +233,7 @@ static void on_answer(struct session *s, const struct answer *a)
     if (sub->presence) {
         struct buf b = {0};
         native_encode_presence(a->channel, sub->presence, &b);
-        write_event(e, STR("presence"), STR_NONE, buf_str(&b));
+        write_event(e, STR("presence"), NULL, &b);
         buf_free(&b);
     }
 }
@@ -228,7 +248,7 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
         struct native_message nm;
         native_message_of(m, &nm);
         native_add_message(&data, &nm);
-        write_event(e, STR_NONE, STR_NONE, buf_str(&data));
+        write_event(e, STR_NONE, NULL, &data);
     } else {
         add_id(e, &id);
         if (m->format == MSG_BINARY) {
@@ -236,11 +256,11 @@ static void on_message(struct session *s, struct session_sub *ss, struct msg *m)
             base64_encode(&data, m->content);
             buf_add_c(&data, '"');
         }
-        write_event(e,
-                    m->format == MSG_BINARY       ? STR("binary")
-                    : str_is(m->event, "message") ? STR_NONE
-                                                  : m->event,
-                    buf_str(&id), data.n ? buf_str(&data) : m->content);
+        struct str event = m->format == MSG_BINARY       ? STR("binary")
+                           : str_is(m->event, "message") ? STR_NONE
+                                                         : m->event;
+        struct buf content = buf_view(m->content);
+        write_event(e, event, &id, m->format == MSG_BINARY ? &data : &content);
     }
     buf_free(&id);
     buf_free(&data);
@@ -251,7 +271,7 @@ static void on_presence(struct session *s, struct session_sub *ss, const struct 
     struct sse *e = session_user(s);
     struct buf b = {0};
     native_encode_presence(session_sub_channel(ss), u, &b);
-    write_event(e, e->frames ? STR_NONE : STR("presence"), STR_NONE, buf_str(&b));
+    write_event(e, e->frames ? STR_NONE : STR("presence"), NULL, &b);
     buf_free(&b);
 }
 
@@ -269,7 +289,7 @@ static void on_expiring(struct session *s, uint64_t in_ms)
     struct sse *e = session_user(s);
     struct buf b = {0};
     native_add_expiring(&b, in_ms);
-    write_event(e, e->frames ? STR_NONE : STR("expiring"), STR_NONE, buf_str(&b));
+    write_event(e, e->frames ? STR_NONE : STR("expiring"), NULL, &b);
     buf_free(&b);
 }
 
@@ -279,7 +299,7 @@ static void on_reconnect(struct session *s, uint64_t in_ms)
     struct sse *e = session_user(s);
     struct buf b = {0};
     sse_add_retry(&b, in_ms + 1);
-    write_text(e, buf_str(&b));
+    write_text(e, &b);
     buf_free(&b);
     session_end(s, E_DRAINING, false);
 }
@@ -299,7 +319,8 @@ static const struct session_ops sse_ops = {.name = "sse",
 static void on_ping(struct loop *l, struct timer *timer)
 {
     struct sse *e = LIST_OF(timer, struct sse, ping);
-    write_text(e, STR(": ping\n\n"));
+    struct buf ping = buf_view(STR(": ping\n\n"));
+    write_text(e, &ping);
     timer_set(l, timer, home_of(e)->config->sse_ping_ms, on_ping);
 }
 
@@ -341,20 +362,17 @@ static void begin(struct sse *e)
     e->gzip = e->gzip && e->chunked;
     e->outlet.sock = http_sock(req);
     if (e->gzip) {
-        struct buf head = {0};
-        encoding_gzip_head(&head);
-        encoding_chunk(home_of(e), false, buf_str(&head), &b);
-        sock_send(e->outlet.sock, b.p, b.n);
-        buf_free(&head);
+        encoding_gzip_head(&b);
+        send_chunk(e, false, &b);
+        buf_clear(&b);
     }
-    buf_clear(&b);
     sse_add_retry(&b, config->sse_retry_ms);
-    write_text(e, buf_str(&b));
+    write_text(e, &b);
     buf_clear(&b);
     if (e->frames) {
         native_add_connected(&b, session_name(e->session), STR_NONE, false, config->sse_ping_ms,
                              loop_wall_ms(req->loop));
-        write_event(e, STR_NONE, STR_NONE, buf_str(&b));
+        write_event(e, STR_NONE, NULL, &b);
         e->is_greeted = true;
     } else if (comes_back(e)) {
         greet(e, false);
@@ -392,6 +410,7 @@ static void subscribe_all(struct sse *e)
     }
 }
 
+/* NULL when there is no memory. */
 static struct sse *stream_new(struct http_request *req, const struct places *ps)
 {
     struct sse *e = mem_new(sizeof(*e));
@@ -399,11 +418,17 @@ static struct sse *stream_new(struct http_request *req, const struct places *ps)
     e->outlet.ops = &outlet_ops;
     e->places.count = ps->count;
     e->places.list = arena_zero(&e->arena, ps->count * sizeof(*ps->list));
-    for (size_t i = 0; i < ps->count; i++) {
+    for (size_t i = 0; e->places.list && i < ps->count; i++) {
         e->places.list[i] = ps->list[i];
         e->places.list[i].channel = arena_dup(&e->arena, ps->list[i].channel);
+        if (!e->places.list[i].channel.p)
+            e->places.list = NULL;
     }
-    return e;
+    if (e->places.list)
+        return e;
+    arena_free(&e->arena);
+    mem_free(e);
+    return NULL;
 }
 
 void sse_on_request(struct http_request *req)
@@ -426,6 +451,11 @@ void sse_on_request(struct http_request *req)
         return;
     }
     struct sse *e = stream_new(req, &ps);
+    if (!e) {
+        identity_unref(who.identity);
+        http_reply_error(req, E_NO_MEMORY, NULL);
+        return;
+    }
     e->frames = str_is(http_query(req, "frames"), "1");
     e->gzip =
         home->config->sse_gzip && http1_accept_q(http_header(req, "accept-encoding"), "gzip") > 0;

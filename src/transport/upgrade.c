@@ -34,6 +34,10 @@ static int identify(struct http_request *req, bool takes_in_band, struct who *wh
     bool from_cookie;
     struct str token = find_token(req, &from_cookie);
     *who = (struct who){0};
+    if (req->no_memory) { /* of the token, or of what was read before */
+        http_reply_error(req, E_NO_MEMORY, NULL);
+        return E_NO_MEMORY;
+    }
     /* A cookie goes along by itself: only a page that says where it comes from may use it on a
      * WebSocket (cross-site hijacking). */
     if (takes_in_band && from_cookie && !http_header(req, "origin").n)
@@ -184,7 +188,12 @@ void upgrade_on_native(struct http_request *req)
     if (!ticket.is_own)
         upgrade_add_cookie(req, open.ticket, &more);
     wshandshake_add_answer(&answer, &ws, buf_str(&more));
-    ws_accept(req, buf_str(&answer), &open);
+    if (more.failed || answer.failed) {
+        identity_unref(open.who.identity);
+        http_reply_error(req, E_NO_MEMORY, NULL);
+    } else {
+        ws_accept(req, buf_str(&answer), &open);
+    }
     buf_free(&more);
     buf_free(&answer);
 }

@@ -45,6 +45,7 @@ struct ws {
     bool was_paused : 1; /* input may have come long ago: only a pong is a sign of life now */
     uint16_t pings;      /* sent; the number is a ping's payload */
     uint16_t marked;     /* the one whose pong the peer waits for; 0 = none */
+    int16_t broken;      /* E_*: what the client sent cannot be taken */
 };
 
 /* While there is something to be done at a time of its own. */
@@ -134,6 +135,17 @@ static void tell_closed(struct ws *w, int err)
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
+/* Half a frame must not go out, and a frame must not be missed: without memory the connection
+ * ends, and the client comes back. */
+static void send_frame(struct ws *w, struct buf *b)
+{
+    if (b->failed)
+        sock_abort(w->outlet.sock, E_NO_MEMORY);
+    else
+        sock_send(w->outlet.sock, b->p, b->n);
+    buf_free(b);
+}
+
 static void on_send(struct outlet *o, struct str payload, bool is_binary)
 {
     struct ws *w = ws_of(o);
@@ -141,12 +153,11 @@ static void on_send(struct outlet *o, struct str payload, bool is_binary)
     if (w->state == WS_CLOSING)
         return;
     encoding_frame(home_of(w), is_binary, w->deflate, w->window_bits, payload, &b);
-    sock_send(o->sock, b.p, b.n);
-    buf_free(&b);
+    send_frame(w, &b);
 }
 
-/* Sends our close frame; the peer is told when the connection is gone or, for errors of ours,
- * at the end of its call. */
+/* Sends our close frame; the peer is told when the connection is gone: only then it is known
+ * how far the client has come. */
 static void start_close(struct ws *w, int code, struct str reason)
 {
     struct loop *l = sock_loop(w->outlet.sock);
@@ -155,8 +166,7 @@ static void start_close(struct ws *w, int code, struct str reason)
         return;
     w->state = WS_CLOSING;
     wsframe_add_close(&b, code, reason);
-    sock_send(w->outlet.sock, b.p, b.n);
-    buf_free(&b);
+    send_frame(w, &b);
     if (w->is_held)
         sock_resume(w->outlet.sock);
     w->is_held = false;
@@ -188,8 +198,7 @@ static void ping(struct ws *w)
     if (!w->marked)
         w->marked = w->pings;
     wsframe_add(&b, WSFRAME_PING, str_of(text, (size_t)n));
-    sock_send(w->outlet.sock, b.p, b.n);
-    buf_free(&b);
+    send_frame(w, &b);
 }
 
 /* A ping that carries our position; its pong brings it back when all before it has been read. */
@@ -278,8 +287,7 @@ static void answer_control(struct ws *w, enum wsframe_opcode opcode, struct str 
 {
     struct buf b = {0};
     wsframe_add(&b, opcode, payload);
-    sock_send(w->outlet.sock, b.p, b.n);
-    buf_free(&b);
+    send_frame(w, &b);
 }
 
 static void on_peer_close(struct ws *w, const struct wsmessage_out *out)
@@ -298,8 +306,8 @@ static void on_broken(struct ws *w, const struct wsmessage_out *out)
 {
     log_debug("transport", "ws-error", "peer=%.*s code=%d rule=%s",
               STR_ARG(sock_peer(w->outlet.sock)), out->code, out->detail ? out->detail : "");
+    w->broken = (int16_t)out->err;
     start_close(w, out->code, str_from(out->detail));
-    tell_closed(w, out->err);
     sock_close(w->outlet.sock, LINGER_MS);
 }
 
@@ -388,7 +396,7 @@ static void on_drained(struct sock *s)
 static void on_gone(struct sock *s, int err)
 {
     struct ws *w = sock_owner(s);
-    tell_closed(w, err ? err : E_CLOSED);
+    tell_closed(w, w->broken ? w->broken : err ? err : E_CLOSED);
     free_busy(w);
     list_drop(&w->silent);
     wsmessage_fini(&w->in);
