@@ -124,6 +124,10 @@ static bool put_message(struct sqlite *h, const struct msg *m, struct fault *fau
     if (!stmt)
         return false;
     put_head(m, &head);
+    if (head.failed) {
+        buf_free(&head);
+        return fault_set(fault, "53200", "out of memory");
+    }
     sqlite3_bind_text(stmt, 1, m->channel.p, (int)m->channel.n, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, (int64_t)m->offset);
     sqlite3_bind_int64(stmt, 3, (int64_t)m->time_ms);
@@ -189,13 +193,14 @@ static void store_append(void *store, struct store_append *a)
 }
 
 /* ---- read ------------------------------------------------------------------------------- */
-static struct str member(struct str head, const char *name, struct arena *arena)
+static struct str member(struct str head, const char *name, struct arena *arena, int *err)
 {
     struct jsonscan_value v = jsonscan_find(head, name);
     struct str out = STR_NONE;
-    if (v.type == JSONSCAN_STRING && jsonscan_string(v.raw, arena, &out) != 0)
-        out = STR_NONE;
-    return out;
+    int result = v.type == JSONSCAN_STRING ? jsonscan_string(v.raw, arena, &out) : 0;
+    if (result == E_NO_MEMORY)
+        *err = result;
+    return result ? STR_NONE : out;
 }
 
 static struct msg *read_message(sqlite3_stmt *stmt, const struct store_read *r, struct str epoch)
@@ -203,18 +208,20 @@ static struct msg *read_message(sqlite3_stmt *stmt, const struct store_read *r, 
     struct arena arena = {0};
     struct str head = text(stmt, 2);
     uint64_t format = 0;
+    int err = 0;
     struct msg_fields f = {.channel = r->channel,
-                           .event = member(head, "event", &arena),
+                           .event = member(head, "event", &arena, &err),
                            .content = text(stmt, 3),
                            .attachments = text(stmt, 4),
-                           .id = member(head, "id", &arena),
-                           .key = member(head, "key", &arena),
-                           .sender = member(head, "sender", &arena),
-                           .sender_name = member(head, "name", &arena)};
-    struct msg *m;
+                           .id = member(head, "id", &arena, &err),
+                           .key = member(head, "key", &arena, &err),
+                           .sender = member(head, "sender", &arena, &err),
+                           .sender_name = member(head, "name", &arena, &err)};
+    struct msg *m = NULL;
     jsonscan_u64(jsonscan_find(head, "format").raw, &format);
     f.format = (enum msg_format)format;
-    m = msg_new(&f);
+    if (!err)
+        m = msg_new(&f);
     if (m) {
         m->offset = (uint64_t)sqlite3_column_int64(stmt, 0);
         m->time_ms = (uint64_t)sqlite3_column_int64(stmt, 1);
