@@ -46,6 +46,7 @@ void socketio_teardown(struct loops *ls)
         loop_turn_task_drop(&home->free_task);
         free_dead(home->loop, &home->free_task);
         map_free(&home->waiting);
+        map_free(&home->lines);
         loop_slot_set(home->loop, LOOP_SLOT_SOCKETIO, NULL);
         mem_free(home);
     }

@@ -357,54 +357,11 @@ static enum msg_format format_of(enum socketio_form form)
     return MSG_JSON;
 }
 
-/* An event for the socket of a sid, wherever it lives. */
-struct told {
-    struct socketio_errand errand; /* first */
-    struct socketio_content what;
-    struct str event;
-    bool is_volatile;
-    char text[];
-};
-
-static void on_told(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
-                    bool is_last)
-{
-    struct told *t = (struct told *)(void *)e;
-    (void)l, (void)is_last;
-    if (s)
-        (void)socketio_emit(s, t->event, &t->what, t->is_volatile);
-    mem_free(t);
-}
-
-static struct str put(char **at, struct str s)
-{
-    char *p = *at;
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    *at += s.n;
-    return str_of(p, s.n);
-}
-
 static void tell_sid(const struct socketio_broadcast *b, struct str sid)
 {
-    size_t n = b->event.n + b->what.content.n + b->what.attachments.n;
-    struct socketio_socket *here = socketio_find(b->loop, sid);
     char own[21];
-    if (b->not_sender && b->sender && str_eq(socketio_sid(b->sender, own), sid))
-        return;
-    if (here) {
-        (void)socketio_emit(here, b->event, &b->what, b->is_volatile);
-        return;
-    }
-    struct told *t = mem_new(sizeof(*t) + n);
-    char *at = t->text;
-    t->errand.fn = on_told;
-    t->event = put(&at, b->event);
-    t->what.form = b->what.form;
-    t->what.content = put(&at, b->what.content);
-    t->what.attachments = put(&at, b->what.attachments);
-    t->is_volatile = b->is_volatile;
-    loop_post(b->loop, socketio_errand(&t->errand, sid));
+    if (!b->not_sender || !b->sender || !str_eq(socketio_sid(b->sender, own), sid))
+        socketio_tell(b, sid);
 }
 
 /* Names become channels, each ended by '\n'; sids stay as they are. */

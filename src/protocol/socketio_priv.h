@@ -86,6 +86,7 @@ struct socketio_home {
     const struct socketio_config *config;
     struct map waiting; /* number -> socket that waits for somebody's word */
     uint64_t number;
+    struct map lines; /* sid -> events that are on their way to it (socketio_reach.c) */
     struct list graveyard;
     struct turn_task free_task;
 };
@@ -101,6 +102,9 @@ void socketio_connected(struct socketio_socket *s);
 void socketio_recovered(struct socketio_socket *s);
 /* Is the name of a room a socket's id? */
 bool socketio_is_sid(struct str room);
+
+/* socketio_reach.c: to the socket of that id, wherever it lives; in the order of this loop. */
+void socketio_tell(const struct socketio_broadcast *b, struct str sid);
 
 /* socketio_recover.c */
 void socketio_recover(struct socketio_socket *s, struct str pid, struct str place);

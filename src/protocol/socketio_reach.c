@@ -6,6 +6,7 @@
 #include "protocol/socketio_priv.h"
 
 #include "base/hash.h"
+#include "base/mem.h"
 
 /* ---- ids ---------------------------------------------------------------------------------- */
 
@@ -67,7 +68,7 @@ struct mail *socketio_errand(struct socketio_errand *e, struct str sid)
     e->mail.deliver = walk;
     e->visited = 0;
     if (sid.n == 20)
-        memcpy(e->sid, sid.p, 20);
+        memmove(e->sid, sid.p, 20);
     else
         e->sid[0] = '\0';
     return &e->mail;
@@ -93,4 +94,121 @@ void socketio_each(struct loop *l, void (*fn)(void *arg, struct socketio_socket 
             fn(arg, s);
     }
     buf_free(&sids);
+}
+
+/* ---- events for one ----------------------------------------------------------------------- */
+
+/* One errand at a time carries what a loop has for an id, and comes back for what has come
+ * meanwhile: a later event cannot find a socket that moves before an earlier one has. */
+struct told {
+    struct list link;
+    struct str nsp, event;
+    struct socketio_content what;
+    bool is_volatile;
+    char text[];
+};
+struct line {
+    struct socketio_errand errand; /* first */
+    struct loop *home;
+    struct list carried; /* the errand's, while it is under way */
+    struct list waiting; /* the home loop's */
+};
+
+static struct str put(char **at, struct str s)
+{
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}
+
+static struct told *copy(const struct socketio_broadcast *b)
+{
+    struct told *t =
+        mem_new(sizeof(*t) + b->nsp.n + b->event.n + b->what.content.n + b->what.attachments.n);
+    char *at = t->text;
+    t->nsp = put(&at, b->nsp);
+    t->event = put(&at, b->event);
+    t->what.form = b->what.form;
+    t->what.content = put(&at, b->what.content);
+    t->what.attachments = put(&at, b->what.attachments);
+    t->is_volatile = b->is_volatile;
+    return t;
+}
+
+static void give(struct socketio_socket *s, struct str nsp, struct str event,
+                 const struct socketio_content *what, bool is_volatile)
+{
+    if (s && str_eq(socketio_nsp(s), nsp))
+        (void)socketio_emit(s, event, what, is_volatile);
+}
+
+/* To the socket, or to nobody. */
+static void deliver(struct list *all, struct socketio_socket *s)
+{
+    struct list *link;
+    while ((link = list_take(all))) {
+        struct told *t = LIST_OF(link, struct told, link);
+        give(s, t->nsp, t->event, &t->what, t->is_volatile);
+        mem_free(t);
+    }
+}
+
+static void on_arrived(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
+                       bool is_last);
+
+static void send_off(struct line *line)
+{
+    line->errand.fn = on_arrived;
+    loop_post(line->home, socketio_errand(&line->errand, str_of(line->errand.sid, 20)));
+}
+
+static void on_back(struct loop *l, struct mail *mail)
+{
+    struct line *line = (struct line *)(void *)mail;
+    struct socketio_home *home = socketio_home_of(l);
+    if (home && !list_is_empty(&line->waiting)) {
+        list_splice(&line->carried, &line->waiting);
+        send_off(line);
+        return;
+    }
+    if (home)
+        map_remove(&home->lines, str_of(line->errand.sid, 20));
+    deliver(&line->waiting, NULL);
+    mem_free(line);
+}
+
+static void on_arrived(struct loop *l, struct socketio_socket *s, struct socketio_errand *e,
+                       bool is_last)
+{
+    struct line *line = (struct line *)(void *)e;
+    (void)l, (void)is_last;
+    deliver(&line->carried, s);
+    e->mail.deliver = on_back;
+    loop_post(line->home, &e->mail);
+}
+
+void socketio_tell(const struct socketio_broadcast *b, struct str sid)
+{
+    struct socketio_home *home = socketio_home_of(b->loop);
+    struct line *line = map_get(&home->lines, sid);
+    struct socketio_socket *here = line ? NULL : socketio_find(b->loop, sid);
+    if (here) {
+        give(here, b->nsp, b->event, &b->what, b->is_volatile);
+        return;
+    }
+    struct told *t = copy(b);
+    if (line) {
+        list_push(&line->waiting, &t->link);
+        return;
+    }
+    line = mem_new(sizeof(*line));
+    line->home = b->loop;
+    list_init(&line->carried);
+    list_init(&line->waiting);
+    list_push(&line->carried, &t->link);
+    memcpy(line->errand.sid, sid.p, 20);
+    map_put(&home->lines, str_of(line->errand.sid, 20), line);
+    send_off(line);
 }

@@ -65,6 +65,18 @@ int socketio_outbox_keep(struct socketio_socket *s, struct str framed, uint64_t 
     return 0;
 }
 
+/* What is in it is sent after now, by this loop's clock; if the connection is lost before, it is
+ * not taken for confirmed. */
+static void outbox_renumber(struct socketio_socket *s)
+{
+    struct outbox *o = s->outbox;
+    if (!o)
+        return;
+    o->dropped = 0;
+    for (struct list *at = o->events.next; at != &o->events; at = at->next)
+        LIST_OF(at, struct direct, link)->sequence = hub_sequence_next(hub_of(s->loop));
+}
+
 /* It has everything up to that. */
 static void outbox_confirm(struct outbox *o, uint64_t sequence)
 {
@@ -195,14 +207,12 @@ static void release(struct socketio_socket *s)
          ss = session_sub_next(s->session, ss))
         session_set_kind(s->session, ss, kind);
     engineio_send_framed(s->conn, buf_str(&s->hold->framed));
+    outbox_renumber(s);
     if (s->outbox)
         for (struct list *at = s->outbox->events.next; at != &s->outbox->events; at = at->next) {
             struct direct *d = LIST_OF(at, struct direct, link);
-            d->sequence = hub_sequence_next(hub_of(s->loop));
             engineio_send_framed(s->conn, str_of(d->framed, d->n));
         }
-    if (s->outbox)
-        s->outbox->dropped = 0;
     session_set_outlet(s->session, &s->conn->outlet);
     socketio_hold_drop(s);
     session_drained(s->session);
@@ -278,6 +288,7 @@ static void take_up(struct socketio_socket *asked, struct session *session)
     s->state = SOCKET_RECOVERING;
     s->marked = 0;
     s->confirmed = hub_sequence(hub_of(s->loop));
+    outbox_renumber(s);
     for (struct session_sub *ss = session_sub_first(session); ss;
          ss = session_sub_next(session, ss))
         session_set_kind(session, ss, ENC_SOCKETIO_POLL);

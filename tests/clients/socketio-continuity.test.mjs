@@ -3,12 +3,14 @@
 // and in order, and each return is a recovery (nobody is ever in zero rooms by surprise). Polling
 // only is the worst case of the reference (docs/protocols/socketio.md).
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { Checker } from './lib/checker.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { Rng, seeds } from './lib/rng.mjs';
-import { serve, sleep, until } from './lib/server.mjs';
+import { BIN, serve, sleep, until } from './lib/server.mjs';
 
 const ROOMS = ['c0', 'c1', 'c2', 'c3', 'c4'];
 const CLIENTS = Number(process.env.CLIENTS || 10);
@@ -98,6 +100,48 @@ for (const way of Object.keys(WAYS))
   for (const seed of seeds(1))
     test(`${way} under faults, seed ${seed}: no loss, no repeat, in order, always recovered`,
       (t) => run(t, way, seed));
+
+// What is sent to an id finds its socket while that follows its client from loop to loop.
+test('events to a socket alone under faults: all, once, in order', async (t) => {
+  const rng = new Rng(7);
+  const server = await serve(t, { config, bin: path.join(path.dirname(fs.realpathSync(BIN)), 'examples/echo') });
+  const proxy = await startProxy(t, server.port);
+  const ways = [...Object.keys(WAYS), ...Object.keys(WAYS)];
+  const teller = io(server.url, { transports: ['websocket'], forceNew: true });
+  const clients = ways.map((way, i) => {
+    const c = { name: `${way}-${i}`, got: [], failures: [], connects: 0 };
+    c.socket = io(`http://127.0.0.1:${proxy.port}`, {
+      transports: WAYS[way], forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 200, timeout: 2000,
+    });
+    c.socket.on('connect', () => {
+      if (++c.connects > 1 && !c.socket.recovered) c.failures.push(`${c.name}: not recovered`);
+    });
+    c.socket.on('told', (n) => c.got.push(n));
+    return c;
+  });
+  t.after(() => [teller, ...clients.map((c) => c.socket)].forEach((socket) => socket.disconnect()));
+  for (const c of clients) {
+    await until(() => c.socket.connected, `${c.name} connected`, { ms: 40000 });
+    c.id = c.socket.id;
+  }
+  const chaos = proxy.chaos(rng.fork('chaos'), {
+    every: [5, 60], holdMs: [100, 1000],
+    faults: { cut: 4, reset: 3, drain: 2, halfopen: 1, delay: 1, split: 1, 'stall-down': 1, 'stall-up': 1 },
+  });
+  for (let n = 1; n <= MESSAGES; n++) {
+    await Promise.all(clients.map((c) => teller.timeout(20000).emitWithAck('io-to', c.id, '', n)));
+    await sleep(rng.int(0, 40));
+  }
+  await chaos.stop();
+  const state = () => JSON.stringify(clients.map((c) => [c.name, c.connects, c.failures.length, c.got.length]));
+  await until(() => clients.every((c) => c.failures.length || c.got.length >= MESSAGES), () => `all told: ${state()}`, { ms: 30000 });
+  t.diagnostic(state());
+  const all = Array.from({ length: MESSAGES }, (_, i) => i + 1);
+  for (const c of clients) {
+    assert.deepEqual(c.failures, []);
+    assert.deepEqual(c.got, all, c.name);
+  }
+});
 
 test('an outage of 14 seconds leaves no client behind', async (t) => {
   const server = await serve(t, { config: { ...config, socketio: {} } });
