@@ -361,7 +361,9 @@ void socketio_connected(struct socketio_socket *s)
     socketio_add_connect(&b, socketio_nsp(s), socketio_sid(s, sid), session_ticket(s->session));
     engineio_send_text(s->conn, buf_str(&b));
     buf_free(&b);
-    if (h && h->connected)
+    if (s->hold)
+        socketio_release(s);
+    if (h && h->connected && s->state == SOCKET_CONNECTED)
         h->connected(h->arg, s);
     if (s->state == SOCKET_CONNECTED) {
         mem_free(s->auth);
@@ -538,7 +540,7 @@ void socketio_on_drained(struct engineio *e)
     for (struct list *at = e->sockets.next, *next; at != &e->sockets; at = next) {
         struct socketio_socket *s = LIST_OF(at, struct socketio_socket, link);
         next = at->next;
-        if (s->session && s->state != SOCKET_RECOVERING)
+        if (s->session && !s->hold)
             session_drained(s->session);
     }
 }
@@ -548,7 +550,7 @@ void socketio_on_kind(struct engineio *e)
     enum encoding_kind kind = engineio_kind(e);
     for (struct list *at = e->sockets.next; at != &e->sockets; at = at->next) {
         struct socketio_socket *s = LIST_OF(at, struct socketio_socket, link);
-        if (!s->session || s->state == SOCKET_RECOVERING) /* takes the kind when it is through */
+        if (!s->session || s->hold) /* takes the kind when it is through */
             continue;
         for (struct session_sub *ss = session_sub_first(s->session); ss;
              ss = session_sub_next(s->session, ss))
@@ -559,7 +561,8 @@ void socketio_on_kind(struct engineio *e)
 static bool may_return(const struct socketio_socket *s)
 {
     return socketio_home_of(s->loop)->config->recovery_ms && !s->is_cut &&
-           (s->state == SOCKET_CONNECTED || s->state == SOCKET_RECOVERING);
+           (s->state == SOCKET_CONNECTED || s->state == SOCKET_RECOVERING ||
+            (s->state == SOCKET_ASKING && s->session));
 }
 
 static void lose(struct socketio_socket *s, const char *reason)

@@ -105,7 +105,7 @@ static bool keeps(const struct socketio_socket *s)
 {
     return s->session && socketio_home_of(s->loop)->config->recovery_ms > 0 &&
            (s->state == SOCKET_CONNECTED || s->state == SOCKET_RECOVERING ||
-            s->state == SOCKET_AWAY);
+            s->state == SOCKET_AWAY || s->state == SOCKET_ASKING);
 }
 
 int socketio_emit(struct socketio_socket *s, struct str event, const struct socketio_content *what,

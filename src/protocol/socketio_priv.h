@@ -111,6 +111,7 @@ void socketio_recover(struct socketio_socket *s, struct str pid, struct str plac
 bool socketio_place(struct session *session, struct str place);
 void socketio_on_resumed(struct socketio_socket *s, const struct answer *a);
 void socketio_hold_drop(struct socketio_socket *s);
+void socketio_release(struct socketio_socket *s);
 void socketio_confirm(struct socketio_socket *s, uint64_t sequence);
 void socketio_outbox_free(struct socketio_socket *s);
 int socketio_outbox_keep(struct socketio_socket *s, struct str framed, uint64_t number);

@@ -200,7 +200,9 @@ void socketio_hold_drop(struct socketio_socket *s)
     s->hold = NULL;
 }
 
-static void release(struct socketio_socket *s)
+/* Right behind the CONNECT reply: a client keeps what comes before it for its next connection, too,
+ * and would have it twice if this one were cut between them. */
+void socketio_release(struct socketio_socket *s)
 {
     enum encoding_kind kind = engineio_kind(s->conn);
     for (struct session_sub *ss = session_sub_first(s->session); ss;
@@ -216,7 +218,6 @@ static void release(struct socketio_socket *s)
     session_set_outlet(s->session, &s->conn->outlet);
     socketio_hold_drop(s);
     session_drained(s->session);
-    socketio_recovered(s);
 }
 
 /* What it was is lost; who it is goes on as somebody new on the same connection. */
@@ -245,7 +246,7 @@ static void on_all_answered(struct loop *l, struct turn_task *task)
     if (hold->failed || hold->framed.failed)
         begin_anew(s);
     else
-        release(s);
+        socketio_recovered(s);
 }
 
 static void decide(struct socketio_socket *s)
@@ -301,6 +302,16 @@ static void take_up(struct socketio_socket *asked, struct session *session)
         decide(s);
 }
 
+/* It lives here now, whoever wants it, and what it counts by is another clock. */
+static void arrive(struct socketio_socket *s, struct loop *home)
+{
+    if (s->loop == home)
+        return;
+    s->loop = home;
+    s->confirmed = hub_sequence(hub_of(home));
+    outbox_renumber(s);
+}
+
 static void on_fetched(struct session_fetch *f)
 {
     struct fetching *w = (struct fetching *)(void *)f;
@@ -308,8 +319,8 @@ static void on_fetched(struct session_fetch *f)
     struct socketio_socket *s =
         map_get(&home->waiting, str_of((char *)&w->number, sizeof(w->number)));
     struct session *session = f->session;
-    if (session) /* it lives here now, whoever wants it */
-        ((struct socketio_socket *)session_user(session))->loop = f->home;
+    if (session)
+        arrive(session_user(session), f->home);
     if (s && session && s->state == SOCKET_FETCHING &&
         str_eq(socketio_nsp(s), socketio_nsp(session_user(session))))
         take_up(s, session);

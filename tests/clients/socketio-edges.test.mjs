@@ -882,7 +882,7 @@ describe('recovery', () => {
     return { w, sid, pid };
   };
 
-  test('missed events come before the CONNECT reply, with the same sid and pid', async () => {
+  test('missed events come right behind the CONNECT reply, with the same sid and pid (differs)', async () => {
     const { w, sid, pid } = await begin();
     w.send('421["join","edge-room"]');
     assert.equal(await w.next(), '431[true]');
@@ -892,8 +892,8 @@ describe('recovery', () => {
     await server.publish({ channel: 'edge-room', event: 'two', content: { b: 2 } });
     await server.publish({ channel: 'edge-other', event: 'not-mine', content: 0 });
     const x = await again({ pid, offset });
-    assert.match(await x.next(), /^42\["two",\{"b":2\},"[\w]+-\d+"\]$/);
     assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
+    assert.match(await x.next(), /^42\["two",\{"b":2\},"[\w]+-\d+"\]$/);
     x.close();
   });
 
@@ -948,6 +948,35 @@ describe('recovery', () => {
     const x = await again({ pid, offset: '~1' });
     assert.equal(await x.next(), `40${JSON.stringify({ sid, pid })}`);
     x.close();
+  });
+
+  test('asked again where the setting wants it: nothing before the middleware has said yes', async (t) => {
+    const s = await serve(t, { bin: echo, config: { socketio: { recovery_skip_middlewares: false } } });
+    const join = async (auth) => {
+      const w = await Ws.open(undefined, { s });
+      await w.next();
+      w.send(`40/auth,${JSON.stringify(auth)}`);
+      return w;
+    };
+    for (const secret of ['open sesame', 'wrong']) {
+      const w = await join({ secret: 'open sesame' });
+      const { sid, pid } = JSON.parse((await w.next()).slice('40/auth,'.length));
+      await w.next();
+      w.send('42/auth,1["join","vault"]');
+      assert.equal(await w.next(), '43/auth,1[true]');
+      w.close();
+      await s.publish({ channel: '/auth#vault', event: 'gold', content: 1 });
+      const x = await join({ secret, pid, offset: '~1' });
+      if (secret === 'wrong') {
+        assert.match(await x.next(), /^44\/auth,/);
+        x.send('40');
+        assert.match(await x.next(), /^40\{/, 'and not the gold');
+      } else {
+        assert.equal(await x.next(), `40/auth,${JSON.stringify({ sid, pid })}`);
+        assert.match(await x.next(), /^42\/auth,\["gold",1,/);
+      }
+      x.close();
+    }
   });
 
   test('history that no longer reaches: a fresh socket and none of it', async (t) => {
