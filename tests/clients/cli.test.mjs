@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
-  existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -191,6 +191,24 @@ test('flag beats environment beats file beats default', () => {
   writeFileSync(join(cwd, 'other.json'), '{"log":{"level":"trace"}}');
   assert.equal(level(['-c', 'other.json']), 'trace file');
   assert.equal(level([], { TIDEWIRE_CONFIG: 'other.json' }), 'trace file');
+});
+
+test('what the guides show is a configuration', () => {
+  const cwd = folder(), guides = new URL('../../docs/guide/', import.meta.url);
+  let shown = 0;
+  for (const name of readdirSync(guides)) {
+    for (const [, text] of readFileSync(new URL(name, guides), 'utf8').matchAll(/```yaml\n([^]*?)```/g)) {
+      shown++;
+      writeFileSync(join(cwd, 'shown.yaml'), text);
+      const { err } = run(['config', 'check', '-c', 'shown.yaml'],
+        { cwd, env: { JWT_SECRET: SECRET, SECRET_A: SECRET } });
+      // The keys of others are not here.
+      const problems = err.split('\n').filter((line) => line && !/cannot read the key file "\/etc/.test(line)
+        && !/shown\.yaml: good/.test(line));
+      assert.deepEqual(problems, [], `${name}\n${text}`);
+    }
+  }
+  assert.ok(shown >= 4);
 });
 
 test('what config prints is what config takes', () => {
