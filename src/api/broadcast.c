@@ -17,7 +17,8 @@
 #include "wire/supabase.h"
 #include "wire/url.h"
 
-enum { JSON_DEPTH = 64 };
+/* A body may be larger than a payload: a batch holds several, and upstream answers 422, not 413. */
+enum { JSON_DEPTH = 64, BODY_BYTES_MIN = 4 << 20 };
 static const char base_path[] = "/realtime/v1/api/broadcast";
 static const struct str private_prefix = {"private:", 8}; /* of a channel, as in protocol */
 
@@ -256,8 +257,9 @@ static void on_absent(struct http_request *req)
 void broadcast_setup(struct http_server *hs, size_t bytes_max)
 {
     static const char *const absent[] = {"/auth/v1", "/storage/v1", "/functions/v1"};
-    http_route(hs, base_path, 1u << HTTP_POST, HTTP_ROUTE_OPEN_CORS, bytes_max, on_batch, NULL);
-    http_route(hs, base_path, 1u << HTTP_POST, HTTP_ROUTE_OPEN_CORS | HTTP_ROUTE_PREFIX, bytes_max,
+    size_t body_max = bytes_max > BODY_BYTES_MIN ? bytes_max : BODY_BYTES_MIN;
+    http_route(hs, base_path, 1u << HTTP_POST, HTTP_ROUTE_OPEN_CORS, body_max, on_batch, NULL);
+    http_route(hs, base_path, 1u << HTTP_POST, HTTP_ROUTE_OPEN_CORS | HTTP_ROUTE_PREFIX, body_max,
                on_single, NULL);
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
         http_route(hs, absent[i],

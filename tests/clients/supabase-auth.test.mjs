@@ -308,6 +308,17 @@ test('a plan: its limits hold, and a payload of 2 MB passes where it may', async
   assert.equal(await send(b.channel('never joined'), 'big', { text }), 'ok'); // by REST
   for (let i = 0; i < 5; i++) assert.equal(await wa.channel.track({ i }), 'ok');
   assert.equal(await wa.channel.track({ i: 5 }), 'error');
+  const post = async (path, body) => {
+    const answer = await fetch(`${free.url}/realtime/v1/api/broadcast${path}`, { method: 'POST', body: JSON.stringify(body),
+      headers: { apikey: free.anonKey, 'content-type': 'application/json' } });
+    return [answer.status, await answer.text()];
+  };
+  const part = { topic: 'r', event: 'e', payload: { text: text.slice(0, 150000) } };
+  assert.deepEqual(await post('', { messages: [part, part, part] }), [202, '']); // each is small enough
+  const { 0: status, 1: words } = await post('/r/events/e', { text: text.slice(0, 300000) });
+  assert.equal(status, 422);
+  assert.match(words, /Payload size exceeds tenant limit/);
+  assert.equal((await post('', { messages: [{ ...part, payload: { text: text.slice(0, 300000) } }] }))[0], 422);
 });
 
 test('persist: kept where there is a history, an error with its reason where there is none', async (t) => {
