@@ -36,8 +36,8 @@ struct source_change {
     enum source_event event;
     struct str table;
     /* {"schema":"public","table":..,"type":"INSERT","commit_timestamp":..,"columns":[..],
-     * "record":{..},"errors":null}, with "old_record" as Supabase has it, and "idempotency_key" of an insert that
-     * had one; and its parts. */
+     * "record":{..},"errors":null}, with "old_record" as Supabase has it, and "idempotency_key" of
+     * an insert that had one; and its parts. */
     struct str data;
     struct str record;     /* empty for DELETE */
     struct str old_record; /* empty for INSERT */
