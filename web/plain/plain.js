@@ -129,8 +129,7 @@ function byWebSocket(pane) {
         }),
       );
       const mine = socket;
-      socket.onopen = () => {
-        attempt = 0;
+      const subscribe = () => {
         const since = position;
         socket.send(
           JSON.stringify({
@@ -140,11 +139,15 @@ function byWebSocket(pane) {
             ...(since ? { since } : { history: 20 }),
           }),
         );
-        api.track();
       };
       socket.onmessage = ({ data }) => {
         const m = JSON.parse(data);
-        if (m.type === 'subscribed') {
+        if (m.type === 'connected') {
+          attempt = 0;
+          // Our session waited for us: what we missed comes by itself, from where the server knows us.
+          if (!m.recovered) subscribe();
+          api.track();
+        } else if (m.type === 'subscribed') {
           pane.state('connected');
           problem('');
           position ??= { epoch: m.epoch, offset: m.offset };
