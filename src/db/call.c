@@ -161,7 +161,7 @@ static bool give_rows(struct calling *c, sqlite3_stmt *stmt)
     req.accept = accept;
     rows_begin(&rows, &req, c->res);
     if (accept.format == ACCEPT_CSV) {
-        buf_add_str(&c->res->body, buf_str(&c->q->csv_header));
+        buf_add_buf(&c->res->body, &c->q->csv_header);
         buf_add_c(&c->res->body, '\n');
     }
     while ((rc = sqlite_step(c->q->h, stmt, c->q->fault)) == SQLITE_ROW)

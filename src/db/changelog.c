@@ -152,8 +152,7 @@ static bool drop_stale(struct sqlite *h, struct fault *fault)
         if (found) {
             buf_add_z(&sql, "DROP TRIGGER main.");
             sqlite_quote(&sql, buf_str(&name));
-            buf_add_c(&sql, 0);
-            ok = sqlite_exec(h, sql.p, fault);
+            ok = sqlite_exec_made(h, &sql, fault);
         }
         buf_free(&name);
         buf_free(&sql);
@@ -190,8 +189,7 @@ bool changelog_install(struct sqlite *h, struct fault *fault)
             trigger_name(t, ops[k], &name);
             if (!has_trigger(h, buf_str(&name))) {
                 trigger_sql(t, ops[k], &sql);
-                buf_add_c(&sql, 0);
-                ok = sqlite_exec(h, sql.p, fault);
+                ok = sqlite_exec_made(h, &sql, fault);
             }
             buf_free(&name);
             buf_free(&sql);

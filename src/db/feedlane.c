@@ -87,7 +87,7 @@ static bool is_visible(struct feedlane *f, struct feed_table *ft, const struct f
     bool visible = false;
     /* The policy's functions prepare too, and what is long unused goes: asked for again in time. */
     if (f->judged++ % PREPARE_EACH == 0 || !f->judge)
-        f->judge = sqlite_prepare(f->h, buf_str(&ft->visibility), &fault);
+        f->judge = sqlite_prepare_made(f->h, &ft->visibility, &fault);
     if (f->judge) {
         sqlite_begin(f->h, c->identity);
         visible = sqlite_step(f->h, f->judge, &fault) == SQLITE_ROW;

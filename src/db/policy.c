@@ -69,7 +69,7 @@ static bool run(struct sqlite *h, struct lanes_task *task, struct fault *fault)
         rls_condition(t, POLICY_INSERT, RLS_CHECK, &sql);
     else
         rls_condition(t, POLICY_SELECT, RLS_USING, &sql);
-    stmt = sqlite_prepare(h, buf_str(&sql), fault);
+    stmt = sqlite_prepare_made(h, &sql, fault);
     buf_free(&sql);
     if (!stmt)
         return false;

@@ -138,7 +138,7 @@ static bool ambiguous(struct query *q, const struct table *parent, struct str na
         describe(parent, r, &one);
         if (details.n + one.n + 3 < sizeof q->fault->details) { /* stays whole JSON */
             buf_add_z(&details, i ? "," : "");
-            buf_add_str(&details, buf_str(&one));
+            buf_add_buf(&details, &one);
         }
         buf_printf(&hint, "%s'%.*s!%.*s'", i ? ", " : "", STR_ARG(name), STR_ARG(by));
         buf_free(&one);

@@ -65,7 +65,7 @@ static bool run_rows(struct query *q, struct rows *rows)
     if (!stmt)
         return false;
     if (rows->req->accept.format == ACCEPT_CSV) {
-        buf_add_str(&rows->res->body, buf_str(&q->csv_header));
+        buf_add_buf(&rows->res->body, &q->csv_header);
         buf_add_c(&rows->res->body, '\n');
     }
     while ((rc = sqlite_step(q->h, stmt, q->fault)) == SQLITE_ROW)

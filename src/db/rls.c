@@ -154,12 +154,12 @@ void rls_condition(const struct table *t, enum policy_command command, enum rls_
     if (!any)
         buf_add_c(out, '0');
     else if (!more)
-        buf_add_str(out, buf_str(&permissive));
+        buf_add_buf(out, &permissive);
     else {
         buf_add_c(out, '(');
-        buf_add_str(out, buf_str(&permissive));
+        buf_add_buf(out, &permissive);
         buf_add_z(out, ") AND ");
-        buf_add_str(out, buf_str(&restrictive));
+        buf_add_buf(out, &restrictive);
     }
     buf_add_c(out, ')');
     out->failed |= permissive.failed | restrictive.failed;
@@ -188,9 +188,8 @@ bool rls_uninstall(struct sqlite *h, struct fault *fault)
         }
         buf_add_z(&b, "DROP VIEW temp.");
         sqlite_quote(&b, str_from((const char *)sqlite3_column_text(stmt, 0)));
-        buf_add_c(&b, 0);
         sqlite_reset(stmt);
-        ok = sqlite_exec(h, b.p, fault);
+        ok = sqlite_exec_made(h, &b, fault);
         buf_free(&b);
         if (!ok)
             return false;
@@ -208,8 +207,7 @@ static bool install_view(struct sqlite *h, const struct table *t, struct str con
     sqlite_quote(&b, t->name);
     buf_add_z(&b, " WHERE ");
     buf_add_str(&b, condition);
-    buf_add_c(&b, 0);
-    ok = b.failed ? fault_set(fault, "53200", "out of memory") : sqlite_exec(h, b.p, fault);
+    ok = sqlite_exec_made(h, &b, fault);
     buf_free(&b);
     return ok;
 }

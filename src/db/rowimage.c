@@ -178,8 +178,7 @@ bool rowimage_ensure(struct sqlite *h, const struct table *t, struct fault *faul
     buf_add_z(&b, "; CREATE VIRTUAL TABLE temp.");
     rowimage_name(t, &b);
     buf_add_z(&b, " USING tw_image");
-    buf_add_c(&b, 0);
-    ok = sqlite_exec(h, b.p, fault);
+    ok = sqlite_exec_made(h, &b, fault);
     buf_free(&b);
     return ok;
 }

@@ -39,7 +39,7 @@ static void add_value(const struct list_out *out, char kind, struct str key, str
             buf_add_c(&wrapped, ')');
         }
     }
-    buf_add_str(out->values, buf_str(&wrapped));
+    buf_add_buf(out->values, &wrapped);
     out->values->failed |= wrapped.failed;
     buf_free(&wrapped);
 }
@@ -103,7 +103,7 @@ static bool apply_cast(struct query *q, struct str name, const struct type *from
     }
     buf_printf(&b, format, STR_ARG(buf_str(sql)));
     buf_clear(sql);
-    buf_add_str(sql, buf_str(&b));
+    buf_add_buf(sql, &b);
     buf_free(&b);
     return true;
 }
@@ -134,7 +134,7 @@ static bool apply_aggregate(struct query *q, const struct rest_item *i, struct b
     struct buf b = {0};
     buf_printf(&b, "%s(%.*s)", names[i->aggregate], STR_ARG(buf_str(sql)));
     buf_clear(sql);
-    buf_add_str(sql, buf_str(&b));
+    buf_add_buf(sql, &b);
     buf_free(&b);
     if (i->aggregate == REST_COUNT)
         *kind = TYPE_INT;
@@ -214,13 +214,13 @@ static bool row(struct query *q, const struct rest_node *node, const struct tabl
     if (ok) {
         buf_add_z(to, csv ? "tw_csv(" : "tw_row(");
         query_bind(q, to, cell_text(kept));
-        buf_add_str(to, buf_str(&values));
+        buf_add_buf(to, &values);
         buf_add_c(to, ')');
         to->failed |= values.failed;
     }
     if (aggregated && groups.n) {
         buf_add_z(group_by, " GROUP BY ");
-        buf_add_str(group_by, buf_str(&groups));
+        buf_add_buf(group_by, &groups);
     }
     buf_free(&spec);
     buf_free(&values);
@@ -237,7 +237,7 @@ static bool embed_many(struct query *q, const struct rest_node *embed, const str
     ok = row(q, embed, r->target, alias, false, to, &group_by);
     buf_add_z(to, " AS j");
     ok = ok && embed_tail(q, embed, r, parent, alias, to);
-    buf_add_str(to, buf_str(&group_by));
+    buf_add_buf(to, &group_by);
     ok = ok && select_order(q, embed, r->target, alias, to);
     add_limits(q, embed->limit, embed->offset, to);
     buf_add_z(to, "))");
@@ -450,7 +450,7 @@ bool select_read(struct query *q, const struct rest_node *node, const struct tab
     buf_add_z(&q->text, " FROM ");
     put_root(q, t);
     ok = ok && where_add(q, node, t, t->name, &q->text);
-    buf_add_str(&q->text, buf_str(&group_by));
+    buf_add_buf(&q->text, &group_by);
     ok = ok && select_order(q, node, t, t->name, &q->text);
     add_limits(q, limit, node->offset, &q->text);
     buf_free(&group_by);

@@ -58,6 +58,9 @@ int sqlite_step(struct sqlite *h, sqlite3_stmt *stmt, struct fault *fault);
 void sqlite_forget_statements(struct sqlite *h);
 /* Runs SQL text of ours, several statements. */
 bool sqlite_exec(struct sqlite *h, const char *sql, struct fault *fault);
+/* The same of built text. What could not be built whole is not run: half a statement is another. */
+bool sqlite_exec_made(struct sqlite *h, struct buf *sql, struct fault *fault);
+sqlite3_stmt *sqlite_prepare_made(struct sqlite *h, const struct buf *sql, struct fault *fault);
 /* One statement of ours without rows, prepared once. */
 bool sqlite_run(struct sqlite *h, const char *sql, struct fault *fault);
 /* First column of the first row as an integer; `otherwise` when there is none. */

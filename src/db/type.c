@@ -291,7 +291,7 @@ static bool array_of(const struct type *t, struct str text, struct arena *arena,
         if (!quoted && str_eq_nocase(buf_str(&one), STR("null")))
             buf_add_z(&b, "null");
         else if (bare_ok && double_of(buf_str(&one), &r))
-            buf_add_str(&b, buf_str(&one));
+            buf_add_buf(&b, &one);
         else if (t->element == TYPE_BOOL && bool_of(buf_str(&one), &flag))
             buf_add_z(&b, flag ? "true" : "false");
         else if (bare_ok || t->element == TYPE_BOOL)
@@ -508,7 +508,7 @@ static void write_as_text(struct buf *out, sqlite3_value *v, int stored)
         struct buf b = {0};
         type_write_real(&b, sqlite3_value_double(v));
         if (b.n && b.p[0] == '"')
-            buf_add_str(out, buf_str(&b));
+            buf_add_buf(out, &b);
         else
             json_add_string(out, buf_str(&b));
         buf_free(&b);

@@ -191,6 +191,7 @@ static bool in_list(struct query *q, const struct operand *o, const struct rest_
     }
     buf_add_c(&b, ']');
     json = arena_dup(q->arena, buf_str(&b));
+    to->failed |= b.failed || !json.p;
     buf_free(&b);
     buf_add_str(to, o->sql);
     buf_add_z(to, " IN (SELECT value FROM json_each(");
@@ -257,10 +258,12 @@ static bool operand_of(struct query *q, const struct rest_field *f, const struct
     if (ok && !o->path && o->type.kind == TYPE_ANY && strcmp(c->affinity, "BLOB") == 0) {
         struct buf cast = {0}; /* no affinity: what was stored as a number is compared as text */
         buf_printf(&cast, "CAST(%.*s AS TEXT)", STR_ARG(buf_str(&b)));
+        b.failed |= cast.failed;
         o->sql = arena_dup(q->arena, buf_str(&cast));
         buf_free(&cast);
     } else
         o->sql = arena_dup(q->arena, buf_str(&b));
+    q->text.failed |= b.failed || !o->sql.p;
     buf_free(&b);
     return ok;
 }

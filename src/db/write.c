@@ -240,7 +240,7 @@ static bool put_insert(struct writing *w, const struct jsonscan_value *values)
         buf_add_z(b, " DEFAULT VALUES");
     else {
         buf_add_z(b, ") VALUES (");
-        buf_add_str(b, buf_str(&list));
+        buf_add_buf(b, &list);
         buf_add_c(b, ')');
     }
     buf_free(&list);
@@ -547,7 +547,7 @@ static void begin_rows(struct writing *w)
     if (w->req->accept.format == ACCEPT_CSV && w->wants_rows) {
         struct buf ignored = {0};
         select_row(w->q, &w->tree->root, w->t, w->t->name, &ignored);
-        buf_add_str(&w->res->body, buf_str(&w->q->csv_header));
+        buf_add_buf(&w->res->body, &w->q->csv_header);
         buf_add_c(&w->res->body, '\n');
         buf_free(&ignored);
     }

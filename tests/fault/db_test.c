@@ -380,3 +380,9 @@ TEST(memory_that_the_database_does_not_get_costs_one_request)
     try_all(CALL_MEMORY, ENOMEM, 1, 3);
     try_all(CALL_MEMORY, ENOMEM, 1000, 1);
 }
+
+TEST(memory_that_the_program_does_not_get_costs_one_request)
+{
+    try_all(CALL_OWN, ENOMEM, 1, 3);
+    try_all(CALL_OWN, ENOMEM, 1000, 1);
+}
