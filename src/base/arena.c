@@ -22,7 +22,8 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t need)
         size = CHUNK_BYTES_MAX;
     if (size < need)
         size = need;
-    struct arena_chunk *chunk = mem_try(sizeof(*chunk) + size);
+    struct arena_chunk *chunk =
+        a->is_sure ? mem_new(sizeof(*chunk) + size) : mem_try(sizeof(*chunk) + size);
     if (!chunk)
         return NULL;
     *chunk = (struct arena_chunk){.older = a->chunks, .size = size};

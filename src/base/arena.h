@@ -11,6 +11,8 @@ struct arena {
     struct arena_chunk *chunks;
     size_t used;
     size_t max;
+    bool
+        is_sure; /* for what no client can make large: without memory the process stops (mem_new) */
 };
 
 /* Aligned for any type, not zeroed. NULL past max or without memory. */

@@ -313,6 +313,7 @@ static struct schema *load(struct sqlite *h, int64_t version, int64_t generation
                            struct fault *fault)
 {
     struct reading r = {h, mem_new(sizeof *r.s), fault};
+    r.s->arena.is_sure = true; /* the operator's own tables: half a schema is none */
     r.s->version = version;
     r.s->generation = generation;
     if (!read_tables(&r) || !read_foreigns(&r) || !schemafunc_read(h, r.s, fault) ||

@@ -93,3 +93,13 @@ TEST(without_memory_it_answers_null_and_stays_usable)
     assert_non_null(arena_alloc(&a, 10));
     arena_free(&a);
 }
+
+TEST(a_sure_arena_asks_for_what_must_be_there)
+{
+    struct arena a = {.is_sure = true};
+    mem_fail_at(1, 1);
+    assert_non_null(arena_zero(&a, 100000));
+    assert_true(str_is(arena_dup(&a, STR("kept")), "kept"));
+    mem_fail_at(0, 0);
+    arena_free(&a);
+}
