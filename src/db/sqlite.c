@@ -314,8 +314,7 @@ sqlite3_stmt *sqlite_prepare(struct sqlite *h, struct str sql, struct fault *fau
 bool sqlite_exec_made(struct sqlite *h, struct buf *sql, struct fault *fault)
 {
     buf_add_c(sql, 0);
-    return sql->failed ? fault_set(fault, "53200", "out of memory")
-                       : sqlite_exec(h, sql->p, fault);
+    return sql->failed ? fault_set(fault, "53200", "out of memory") : sqlite_exec(h, sql->p, fault);
 }
 
 sqlite3_stmt *sqlite_prepare_made(struct sqlite *h, const struct buf *sql, struct fault *fault)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""python-socketio from Debian, sync and asyncio, against examples/echo.c: connect, refusals, acks both
-ways, bytes, namespaces, rooms, volatile, a connection that is cut, reasons; by polling, by WebSocket
+"""python-socketio from Debian, sync and asyncio, against examples/echo.c: connect, refusals, acks
+both ways, bytes, namespaces, rooms, volatile, a connection that is cut, reasons; by polling, WebSocket
 and with the upgrade between. (It has no recovery: after a cut it begins anew.)"""
 import asyncio
 import os
@@ -192,7 +192,7 @@ class Sync(unittest.TestCase):
         other.wait()
 
     def cut(self, transports):
-        """A connection that is cut: a new one by itself, and the server knows that the old is lost."""
+        """A connection that is cut: a new one by itself; the server knows that the old is lost."""
         proxy = Proxy(echo.url)
         self.addCleanup(proxy.close)
         client = self.client(reconnection=True, reconnection_delay=0.05, reconnection_delay_max=0.2)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `make install` leaves is enough to build against: program, header, both libraries; the chat of
-examples/chat.c is built with each of them as its head says and served to the official client.
+"""What `make install` leaves is enough to build against: program, header, both libraries; the chat
+of examples/chat.c is built with each of them as its head says and served to the official client.
 Inside, symbols have no prefix, so nothing but tw_ may be seen from outside."""
 import os
 import re
@@ -33,11 +33,13 @@ import { createHmac } from 'node:crypto';
 const { io } = createRequire(process.argv[2])('socket.io-client');
 const part = (o) => Buffer.from(JSON.stringify(o)).toString('base64url');
 const token = (sub) => {
-  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub, name: sub.toUpperCase(), exp: 4e9 })}`;
+  const claims = { sub, name: sub.toUpperCase(), exp: 4e9 };
+  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
   return `${text}.${createHmac('sha256', process.argv[4]).update(text).digest('base64url')}`;
 };
 const once = (socket, event) => new Promise((resolve) => { socket.once(event, resolve); });
-const open = (auth) => io(process.argv[3], { auth, reconnection: true, reconnectionAttempts: 5, forceNew: true });
+const lasting = { reconnection: true, reconnectionAttempts: 5, forceNew: true };
+const open = (auth) => io(process.argv[3], { auth, ...lasting });
 const stranger = open({});
 const refused = await once(stranger, 'connect_error');
 if (refused.message !== 'Authentication token required') throw refused;

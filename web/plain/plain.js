@@ -144,7 +144,7 @@ function byWebSocket(pane) {
         const m = JSON.parse(data);
         if (m.type === 'connected') {
           attempt = 0;
-          // Our session waited for us: what we missed comes by itself, from where the server knows us.
+          // Our session waited: what we missed comes by itself, from where the server knows us.
           if (!m.recovered) subscribe();
           api.track();
         } else if (m.type === 'subscribed') {
