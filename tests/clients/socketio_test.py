@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """python-socketio from Debian, sync and asyncio, against examples/echo.c: connect, refusals, acks
-both ways, bytes, namespaces, rooms, volatile, a connection that is cut, reasons; by polling, WebSocket
+both ways, bytes, namespaces, rooms, volatile, a connection that is cut, reasons; by polling,
+WebSocket
 and with the upgrade between. (It has no recovery: after a cut it begins anew.)"""
 import asyncio
 import os
