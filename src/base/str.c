@@ -94,3 +94,12 @@ char *str_dup(struct str s)
         memcpy(copy, s.p, s.n);
     return copy;
 }
+
+struct str str_put(char **at, struct str s)
+{
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}

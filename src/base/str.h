@@ -79,4 +79,7 @@ bool str_glob(struct str pattern, struct str s);
 /* A NUL-terminated copy. Caller owns (mem_free). */
 char *str_dup(struct str s);
 
+/* Copies s to *at, which then stands behind it; returns the copy. The room was counted before. */
+struct str str_put(char **at, struct str s);
+
 #endif

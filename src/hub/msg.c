@@ -5,15 +5,6 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static struct str put(char **at, struct str s)
-{
-    char *p = *at;
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    *at += s.n;
-    return str_of(p, s.n);
-}
-
 struct msg *msg_new(const struct msg_fields *f)
 {
     struct str event = f->event.n ? f->event : STR("message");
@@ -30,16 +21,16 @@ struct msg *msg_new(const struct msg_fields *f)
                       .no_history = f->no_history};
     ref_init(&m->ref);
     char *at = (char *)(m + 1);
-    m->channel = put(&at, f->channel);
-    m->event = put(&at, event);
-    m->content = put(&at, f->content);
-    m->attachments = put(&at, f->attachments);
-    m->id = put(&at, f->id);
-    m->key = put(&at, f->key);
-    m->sender = put(&at, f->sender);
-    m->sender_name = put(&at, f->sender_name);
-    m->except = put(&at, f->except);
-    m->with = put(&at, f->with);
+    m->channel = str_put(&at, f->channel);
+    m->event = str_put(&at, event);
+    m->content = str_put(&at, f->content);
+    m->attachments = str_put(&at, f->attachments);
+    m->id = str_put(&at, f->id);
+    m->key = str_put(&at, f->key);
+    m->sender = str_put(&at, f->sender);
+    m->sender_name = str_put(&at, f->sender_name);
+    m->except = str_put(&at, f->except);
+    m->with = str_put(&at, f->with);
     return m;
 }
 

@@ -4,15 +4,6 @@
 
 #include "base/mem.h"
 
-static struct str keep(char **at, struct str s)
-{
-    char *p = *at;
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    *at += s.n;
-    return str_of(p, s.n);
-}
-
 struct engineio_handshake *engineio_handshake_new(const struct engineio_hello *hello)
 {
     if (!hello->url.n)
@@ -22,8 +13,8 @@ struct engineio_handshake *engineio_handshake_new(const struct engineio_hello *h
     char *at = h->text;
     h->time_ms = loop_wall_ms(hello->loop);
     h->is_tls = hello->is_tls;
-    h->address = keep(&at, hello->address);
-    h->url = keep(&at, hello->url);
-    h->headers = keep(&at, hello->headers);
+    h->address = str_put(&at, hello->address);
+    h->url = str_put(&at, hello->url);
+    h->headers = str_put(&at, hello->headers);
     return h;
 }

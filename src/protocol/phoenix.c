@@ -315,28 +315,19 @@ void *phoenix_open(const struct protocol_hello *hello, int *err)
     return c;
 }
 
-void phoenix_on_ping(struct phoenix *c, bool marks)
+void phoenix_on_ping(struct phoenix *c)
 {
-    uint64_t idle_ms = c->home->config->idle_ms;
-    struct phoenix_topic *t;
-    for (size_t at = 0; marks && (t = table_next(&c->topics, &at));)
-        session_mark(t->session);
-    if (loop_now_ms(c->loop) - c->heard_ms >= idle_ms)
+    if (loop_now_ms(c->loop) - c->heard_ms >= c->home->config->idle_ms)
         outlet_close(c->outlet, E_TIMEOUT, STR("no heartbeat"));
-}
-
-void phoenix_on_pong(struct phoenix *c)
-{
-    struct phoenix_topic *t;
-    for (size_t at = 0; (t = table_next(&c->topics, &at));)
-        session_confirm(t->session);
 }
 
 void phoenix_on_receipt(struct phoenix *c, uint64_t position)
 {
     struct phoenix_topic *t;
-    for (size_t at = 0; (t = table_next(&c->topics, &at));)
+    for (size_t at = 0; (t = table_next(&c->topics, &at));) {
+        session_confirm(t->session, position);
         supabase_changes_receipt(t->changes, position);
+    }
 }
 
 void phoenix_on_drained(struct phoenix *c)

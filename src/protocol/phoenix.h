@@ -89,8 +89,7 @@ struct phoenix_topic {
 
 void *phoenix_open(const struct protocol_hello *hello, int *err);
 void phoenix_on_message(struct phoenix *c, struct str payload, bool is_binary);
-void phoenix_on_ping(struct phoenix *c, bool marks);
-void phoenix_on_pong(struct phoenix *c);
+void phoenix_on_ping(struct phoenix *c);
 void phoenix_on_receipt(struct phoenix *c, uint64_t position);
 void phoenix_on_drained(struct phoenix *c);
 void phoenix_on_closed(struct phoenix *c, int err, bool is_goodbye);

@@ -43,44 +43,21 @@ void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload
     }
 }
 
-void protocol_on_ping(enum protocol_kind kind, void *peer, bool marks)
+void protocol_on_ping(enum protocol_kind kind, void *peer)
 {
-    switch (kind) {
-    case PROTOCOL_NATIVE:
-        if (marks)
-            session_mark(peer);
-        break;
-    case PROTOCOL_PHOENIX:
-        phoenix_on_ping(peer, marks);
-        break;
-    case PROTOCOL_SOCKETIO:
-    case PROTOCOL_ECHO:
-        break;
-    }
-}
-
-void protocol_on_pong(enum protocol_kind kind, void *peer)
-{
-    switch (kind) {
-    case PROTOCOL_NATIVE:
-        session_confirm(peer);
-        break;
-    case PROTOCOL_PHOENIX:
-        phoenix_on_pong(peer);
-        break;
-    case PROTOCOL_SOCKETIO:
-    case PROTOCOL_ECHO:
-        break;
-    }
+    if (kind == PROTOCOL_PHOENIX)
+        phoenix_on_ping(peer);
 }
 
 void protocol_on_receipt(enum protocol_kind kind, void *peer, uint64_t position)
 {
     switch (kind) {
+    case PROTOCOL_NATIVE:
+        session_confirm(peer, position);
+        break;
     case PROTOCOL_PHOENIX:
         phoenix_on_receipt(peer, position);
         break;
-    case PROTOCOL_NATIVE:
     case PROTOCOL_SOCKETIO:
     case PROTOCOL_ECHO:
         break;

@@ -58,11 +58,9 @@ struct protocol_hello {
 void *protocol_open(const struct protocol_hello *hello, int *err);
 /* One whole message of the client. */
 void protocol_on_message(enum protocol_kind kind, void *peer, struct str payload, bool is_binary);
-/* The transport's own liveness. marks: what was sent before this ping has arrived when
- * protocol_on_pong comes. */
-void protocol_on_ping(enum protocol_kind kind, void *peer, bool marks);
-void protocol_on_pong(enum protocol_kind kind, void *peer);
-/* The client has read all up to that position of the sock (outlet_ops.ask_receipt). */
+/* The transport looks whether the client lives; the dialect may have its own view. */
+void protocol_on_ping(enum protocol_kind kind, void *peer);
+/* The client has read all up to that position of the sock (outlet_ops.ask). */
 void protocol_on_receipt(enum protocol_kind kind, void *peer, uint64_t position);
 void protocol_on_drained(enum protocol_kind kind, void *peer);
 /* How long further input should wait. */

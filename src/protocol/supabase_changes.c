@@ -75,11 +75,11 @@ static void fold(struct supabase_changes *c, uint64_t arrived)
 static void ask(struct supabase_changes *c)
 {
     struct outlet *o = c->topic->conn->outlet;
-    if (!o->sock || !o->ops->ask_receipt)
+    if (!o->sock || !o->ops->ask)
         return;
     c->asked_to = sock_position(o->sock);
     c->asks++;
-    o->ops->ask_receipt(o);
+    o->ops->ask(o);
 }
 
 static void note(struct supabase_changes *c, uint64_t before)

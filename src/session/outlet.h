@@ -27,12 +27,9 @@ struct outlet_ops {
     /* Has the client been heard since then? If not, it is asked, and given up when it does not
      * answer within wait_ms. */
     bool (*is_alive)(struct outlet *o, uint64_t since_ms, uint64_t wait_ms);
-    /* Asks the client for its word that it has what was sent so far (session_mark now,
-     * session_confirm when it comes). NULL: it has none to give. */
-    void (*ask)(struct outlet *o);
-    /* Asks for a receipt of all up to the sock's position now; it comes by protocol_on_receipt.
+    /* Asks the client for a receipt of all that was sent so far; it comes by protocol_on_receipt.
      * NULL: it has none to give. */
-    void (*ask_receipt)(struct outlet *o);
+    void (*ask)(struct outlet *o);
 };
 struct outlet {
     const struct outlet_ops *ops;

@@ -4,7 +4,7 @@
  * when the client has it for sure: a pong came for a later ping. It is asked as soon as ASK_COUNT
  * are on their way, behind a proxy also every ASK_MS (session.c). What the peer's kernel has
  * acknowledged counts only at a loss (resume.c), and there only when the client was not silent
- * and nobody is in between, or where there is no ping: the kernel's word is not the client's.
+ * and nobody is in between: the kernel's word is not quite the client's.
  * At a loss, a subscription goes on before its first entry that is left.
  *
  * I1  Entries stand in the order of the stream; `end` never falls.
@@ -47,14 +47,9 @@ void position_fold(struct session *s, uint64_t acked)
     }
 }
 
-static bool is_exact(const struct session *s)
-{
-    return s->exact_frames && s->outlet && s->outlet->sock && !s->outlet->is_proxied;
-}
-
 void position_fold_acked(struct session *s)
 {
-    if (is_exact(s))
+    if (s->exact_frames && s->outlet && s->outlet->sock && !s->outlet->is_proxied)
         position_fold(s, sock_acked(s->outlet->sock));
 }
 
@@ -85,10 +80,6 @@ bool position_has_room(struct session *s, size_t count)
     if (!s->log)
         s->log = mem_new(sizeof(*s->log));
     struct position_log *log = s->log;
-    if (log->count + count <= log->capacity)
-        return true;
-    if (log->capacity >= FIRST_CAPACITY && s->outlet && !s->outlet->ops->ask)
-        position_fold_acked(s);
     if (log->count + count <= log->capacity)
         return true;
     return grow(s, log->count + count);

@@ -465,16 +465,9 @@ void session_set_kind(struct session *s, struct session_sub *ss, enum encoding_k
     hub_set_kind(hub_of(s->home->loop), &ss->sub, kind);
 }
 
-void session_mark(struct session *s)
+void session_confirm(struct session *s, uint64_t position)
 {
-    if (s->log)
-        s->log->marked = position_stream(s);
-}
-
-void session_confirm(struct session *s)
-{
-    if (s->log)
-        position_fold(s, s->log->marked);
+    position_fold(s, position);
     s->is_asked = false;
     position_ask(s);
 }

@@ -251,10 +251,8 @@ int session_authenticate(struct session *s, struct str token, struct auth_verdic
 void session_set_identity(struct session *s, struct identity *identity);
 /* The outlet has room again. */
 void session_drained(struct session *s);
-/* A ping is being sent: what stands before it ... */
-void session_mark(struct session *s);
-/* ... has arrived when its pong comes. */
-void session_confirm(struct session *s);
+/* The client has read all up to that position of the outlet's sock. */
+void session_confirm(struct session *s, uint64_t position);
 /* Something that is no request costs the client as much as one (an error, a ping, a token). */
 void session_charge(struct session *s);
 /* Milliseconds for which this client's input should wait (its rate is used up); 0 = none. */

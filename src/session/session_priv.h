@@ -21,7 +21,6 @@ struct position_log {
     uint32_t head, count, capacity;
     struct delivered last; /* the newest that was confirmed and left the ring */
     uint64_t stream;       /* bytes handed over, where the outlet has no sock */
-    uint64_t marked;       /* stream position of the last ping */
 };
 
 /* A subscription while there is no connection; of a table, always. */

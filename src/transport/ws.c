@@ -19,8 +19,6 @@
 #include "base/num.h"
 #include "wire/wsmessage.h"
 
-#include <stdio.h>
-
 enum {
     UNSENT_PAUSE = 1 << 20,
     PROBE_STEP_MS = 10,
@@ -43,8 +41,6 @@ struct ws {
     bool deflate : 1, has_own_pings : 1, awaits_pong : 1, is_probed : 1, is_held : 1;
     bool is_goodbye : 1;
     bool was_paused : 1; /* input may have come long ago: only a pong is a sign of life now */
-    uint16_t pings;      /* sent; the number is a ping's payload */
-    uint16_t marked;     /* the one whose pong the peer waits for; 0 = none */
     int16_t broken;      /* E_*: what the client sent cannot be taken */
 };
 
@@ -186,60 +182,31 @@ static void on_close_asked(struct outlet *o, int err, struct str detail)
         start_close(ws_of(o), code, detail.n || !err ? detail : str_from(info->text));
 }
 
-/* The peer is told of the pong of this very ping alone: an older one's proves less. */
+/* A ping carries our position; its pong brings it back when all before it has been read. */
 static void ping(struct ws *w)
 {
     struct buf b = {0};
-    char text[8];
-    w->pings = w->pings == UINT16_MAX ? 1 : w->pings + 1;
-    int n = snprintf(text, sizeof(text), "%u", w->pings);
-    if (w->peer)
-        protocol_on_ping(w->kind, w->peer, !w->marked);
-    if (!w->marked)
-        w->marked = w->pings;
-    wsframe_add(&b, WSFRAME_PING, str_of(text, (size_t)n));
+    char text[24];
+    wsframe_add(&b, WSFRAME_PING, str_of(text, num_put_u64(text, sock_position(w->outlet.sock))));
     send_frame(w, &b);
-}
-
-/* A ping that carries our position; its pong brings it back when all before it has been read. */
-static void on_ask_receipt(struct outlet *o)
-{
-    struct buf b = {0};
-    char text[24] = "@";
-    size_t n = 1 + num_put_u64(text + 1, sock_position(o->sock));
-    if (ws_of(o)->state != WS_OPEN)
-        return;
-    wsframe_add(&b, WSFRAME_PING, str_of(text, n));
-    sock_send(o->sock, b.p, b.n);
-    buf_free(&b);
-}
-
-static void on_receipt(struct ws *w, struct str text)
-{
-    uint64_t position;
-    if (w->state == WS_OPEN && w->peer && num_u64(text, &position) &&
-        position <= sock_position(w->outlet.sock))
-        protocol_on_receipt(w->kind, w->peer, position);
 }
 
 static void on_pong(struct ws *w, struct str payload)
 {
-    uint64_t number;
+    uint64_t position;
     alive(w, true);
-    if (str_starts(payload, STR("@"))) {
-        on_receipt(w, str_skip(payload, 1));
-        return;
-    }
-    if (!w->marked || !num_u64(payload, &number) || number != w->marked)
-        return;
-    w->marked = 0;
-    if (w->state == WS_OPEN && w->peer)
-        protocol_on_pong(w->kind, w->peer);
+    if (w->state == WS_OPEN && w->peer && num_u64(payload, &position) &&
+        position <= sock_position(w->outlet.sock))
+        protocol_on_receipt(w->kind, w->peer, position);
 }
 
 /* It must be answered in time, or the connection is dead. */
 static void send_ping(struct ws *w)
 {
+    if (w->peer)
+        protocol_on_ping(w->kind, w->peer);
+    if (w->state != WS_OPEN)
+        return;
     ping(w);
     w->awaits_pong = true;
     if (!need_busy(w)->deadline_ms)
@@ -252,7 +219,7 @@ static void send_ping(struct ws *w)
 static void on_ask(struct outlet *o)
 {
     struct ws *w = ws_of(o);
-    if (w->state == WS_OPEN && !w->marked) /* else it is being asked */
+    if (w->state == WS_OPEN)
         ping(w);
 }
 
@@ -278,7 +245,6 @@ static const struct outlet_ops outlet_ops = {
     .close = on_close_asked,
     .is_alive = on_is_alive,
     .ask = on_ask,
-    .ask_receipt = on_ask_receipt,
 };
 
 /* ---- in -------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients of every plain dialect come, do what clients do and go, in every way there is, again and
 // again: in the end the server holds what it held before. Memory is compared after a first part has
-// warmed it up; sanitizers keep freed memory to themselves, so there only the gauges and
-// descriptors are.
+// warmed it up (it grows by some 1.8 MB over the first 2,000 clients, and by nothing over the next
+// 6,000); sanitizers keep freed memory to themselves, so there only the gauges and descriptors are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RawSocket, RawWs, OP } from './lib/rawsocket.mjs';
@@ -65,14 +65,14 @@ async function round(server, n) {
 
 test('a thousand clients come and go, and nothing of them stays', async (t) => {
   const server = await serve(t, { args: ARGS });
-  await round(server, 0);
-  await round(server, 1);
+  const warm = server.isSanitized ? 2 : 20;
+  for (let n = 0; n < warm; n++) await round(server, n);
   await server.settled();
   const fds = server.fds(), before = server.rssKb();
-  for (let n = 2; n < ROUNDS; n++) await round(server, n);
+  for (let n = 0; n < ROUNDS; n++) await round(server, warm + n);
   await server.settled({ fds, slack: 2 });
   const grown = server.rssKb() - before;
   t.diagnostic(`${ROUNDS * EACH} clients, ${grown} KiB`);
-  if (!server.isSanitized) assert.ok(grown < 4096 + ROUNDS * EACH / 1000 * 20, `grew by ${grown} KiB`);
+  if (!server.isSanitized) assert.ok(grown < 1024 + ROUNDS * EACH / 1000 * 20, `grew by ${grown} KiB`);
   assert.equal((await server.metrics())['tidewire_presence_members'], 0);
 });

@@ -8,6 +8,7 @@
 #ifndef UNIT_SESSION_SESSIONRIG_H
 #define UNIT_SESSION_SESSIONRIG_H
 
+#include "session/session_priv.h"
 #include "test.h"
 
 #include "sim.h"
@@ -68,6 +69,7 @@ struct client {
     struct loop *loop;
     struct buf log;
     size_t unsent;
+    uint64_t marked;
     bool is_ended, ends_on_error;
     int unsubscribed; /* calls */
 };
@@ -212,10 +214,19 @@ static void out_close(struct outlet *o, int err, struct str detail)
     (void)detail;
     note((struct client *)(void *)o, "closed-%d", err ? err_info(err)->number : 0);
 }
+/* A ping goes out; confirm: its pong comes. */
+static void mark(struct client *c)
+{
+    c->marked = position_stream(c->session);
+}
+static inline void confirm(struct client *c)
+{
+    session_confirm(c->session, c->marked);
+}
 static void out_ask(struct outlet *o)
 {
     note((struct client *)(void *)o, "ask");
-    session_mark(((struct client *)(void *)o)->session);
+    mark((struct client *)(void *)o);
 }
 static const struct outlet_ops outlet_ops = {.ask = out_ask,
                                              .send_segment = out_segment,

@@ -224,8 +224,8 @@ TEST(who_comes_back_has_what_was_missed)
     struct client c;
     begin_live(&c);
     writes("a");
-    session_mark(c.session);
-    session_confirm(c.session); /* "a" has arrived */
+    mark(&c);
+    confirm(&c); /* "a" has arrived */
     writes("b");
     session_detach(c.session, E_CLOSED);
     assert_int_equal(open_count(), 0);
