@@ -333,12 +333,21 @@ static bool is_final(int err)
     return !err_info(err)->retryable && err != E_UNAVAILABLE && err != E_TIMEOUT && err != E_CLOSED;
 }
 
+/* The server's own reason, where it closed with one. */
+static int reason_of(struct tw_client *c, int err, int code)
+{
+    const struct err_info *info = err_by_number(code);
+    if (info && info->hint && *info->hint)
+        buf_printf(&c->why, ". %s", info->hint);
+    return info ? info->value : err;
+}
+
 static int on_lost(struct tw_client *c, int err, int code, tw_event *out)
 {
     const struct err_info *info = err_by_number(code);
     link_close(&c->link);
     if ((info && !info->retryable) || (!info && is_final(err)))
-        return info ? info->value : err;
+        return reason_of(c, err, code);
     blank_event(out, "lost");
     out->message = tw_client_problem(c);
     out->code = code;
@@ -463,7 +472,7 @@ int tw_client_publish(tw_client *c, const char *channel, const char *event,
             link_close(&c->link);
             if (got == 0)
                 buf_add_z(&c->why, "no answer in time");
-            return got ? got : E_TIMEOUT;
+            return got ? reason_of(c, got, code) : E_TIMEOUT;
         }
         if (!has_ref(buf_str(&c->json), str_from(ref))) {
             keep(c, buf_str(&c->json));

@@ -1034,7 +1034,10 @@ describe('a hostile client harms only itself', () => {
     const first = await Poller.open(s, false);
     for (let i = 0; i < 10; i++)
       await Promise.all(Array.from({ length: 50 }, () => ask('EIO=4&transport=polling', { s })));
-    while (!(await first.isGone())) await ask('EIO=4&transport=polling', { s });
+    // Asked by a POST: a GET of one that is still there would wait, and nobody else come meanwhile.
+    const pong = () => first.ask({ method: 'POST', body: '3' });
+    while ((await pong()).status === 200) await ask('EIO=4&transport=polling', { s });
+    assert.ok(await first.isGone());
     assert.ok(await s.metric('tidewire_connections{transport="socketio-poll"}') <= 410);
     assert.ok(await w.isAlive());
     await p.post('421["who"]');
