@@ -38,7 +38,95 @@ static struct str text(sqlite3_stmt *stmt, int i)
     return p ? str_of(p, (size_t)sqlite3_column_bytes(stmt, i)) : STR("");
 }
 
+/* ---- a row ------------------------------------------------------------------------------ */
+static struct str member(struct str head, const char *name, struct arena *arena, int *err)
+{
+    struct jsonscan_value v = jsonscan_find(head, name);
+    struct str out = STR_NONE;
+    int result = v.type == JSONSCAN_STRING ? jsonscan_string(v.raw, arena, &out) : 0;
+    if (result == E_NO_MEMORY)
+        *err = result;
+    return result ? STR_NONE : out;
+}
+
+/* Columns: offset, time, head, content, attachments. NULL: no memory. */
+static struct msg *read_message(sqlite3_stmt *stmt, struct str channel, struct str epoch)
+{
+    struct arena arena = {0};
+    struct str head = text(stmt, 2);
+    uint64_t format = 0;
+    int err = 0;
+    struct msg_fields f = {.channel = channel,
+                           .event = member(head, "event", &arena, &err),
+                           .content = text(stmt, 3),
+                           .attachments = text(stmt, 4),
+                           .id = member(head, "id", &arena, &err),
+                           .key = member(head, "key", &arena, &err),
+                           .sender = member(head, "sender", &arena, &err),
+                           .sender_name = member(head, "name", &arena, &err)};
+    struct msg *m = NULL;
+    jsonscan_u64(jsonscan_find(head, "format").raw, &format);
+    f.format = (enum msg_format)format;
+    if (!err)
+        m = msg_new(&f);
+    if (m) {
+        m->offset = (uint64_t)sqlite3_column_int64(stmt, 0);
+        m->time_ms = (uint64_t)sqlite3_column_int64(stmt, 1);
+        if (epoch.n < sizeof m->epoch_text)
+            memcpy(m->epoch_text, epoch.p, epoch.n);
+        m->epoch = str_from(m->epoch_text);
+    }
+    arena_free(&arena);
+    return m;
+}
+
+static void drop_all(struct msg ***msgs, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++)
+        msg_unref(&(*msgs)[i]);
+    mem_free(*msgs);
+    *msgs = NULL;
+    *count = 0;
+}
+
 /* ---- open ------------------------------------------------------------------------------- */
+static void drop_ids(struct lanes_task *task)
+{
+    struct store_open *o = ((struct store_task *)task)->open;
+    drop_all(&o->ids, &o->ids_count);
+}
+
+static bool read_ids(struct sqlite *h, struct store_open *o, struct fault *fault)
+{
+    sqlite3_stmt *stmt = sqlite_prepare(
+        h,
+        STR("SELECT \"offset\", time, head, '', '' FROM main.tw_history"
+            " WHERE channel = ?1 AND \"offset\" > ?2 AND time >= ?3 ORDER BY \"offset\""),
+        fault);
+    size_t capacity = 0;
+    int rc;
+    if (!stmt)
+        return false;
+    sqlite3_bind_text(stmt, 1, o->channel.p, (int)o->channel.n, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (int64_t)o->at.offset - (int64_t)o->ids_max);
+    sqlite3_bind_int64(stmt, 3, (int64_t)o->ids_since_ms);
+    while ((rc = sqlite_step(h, stmt, fault)) == SQLITE_ROW) {
+        struct msg *m = read_message(stmt, o->channel, str_from(o->at.epoch));
+        if (!m) {
+            rc = fault_set(fault, "53200", "out of memory");
+            break;
+        }
+        if (m->id.n) {
+            o->ids = mem_grow(o->ids, &capacity, o->ids_count + 1, sizeof(struct msg *));
+            o->ids[o->ids_count++] = m;
+        } else {
+            msg_unref(&m);
+        }
+    }
+    sqlite_reset(stmt);
+    return rc == SQLITE_DONE;
+}
+
 static bool run_open(struct sqlite *h, struct lanes_task *task, struct fault *fault)
 {
     struct store_open *o = ((struct store_task *)task)->open;
@@ -58,7 +146,7 @@ static bool run_open(struct sqlite *h, struct lanes_task *task, struct fault *fa
         o->evicted_offset = (uint64_t)sqlite3_column_int64(stmt, 2);
     }
     sqlite_reset(stmt);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+    return rc == SQLITE_ROW ? !o->ids_max || read_ids(h, o, fault) : rc == SQLITE_DONE;
 }
 
 static void done_open(struct loop *l, struct lanes_task *task)
@@ -75,7 +163,10 @@ static void store_open(void *store, struct store_open *o)
 {
     struct store_task *t = task_new(store);
     t->open = o;
+    o->ids = NULL;
+    o->ids_count = 0;
     t->task.run = run_open;
+    t->task.reset = drop_ids;
     t->task.done = done_open;
     lanes_post(t->task.db->writer, o->home, &t->task);
 }
@@ -193,54 +284,10 @@ static void store_append(void *store, struct store_append *a)
 }
 
 /* ---- read ------------------------------------------------------------------------------- */
-static struct str member(struct str head, const char *name, struct arena *arena, int *err)
-{
-    struct jsonscan_value v = jsonscan_find(head, name);
-    struct str out = STR_NONE;
-    int result = v.type == JSONSCAN_STRING ? jsonscan_string(v.raw, arena, &out) : 0;
-    if (result == E_NO_MEMORY)
-        *err = result;
-    return result ? STR_NONE : out;
-}
-
-static struct msg *read_message(sqlite3_stmt *stmt, const struct store_read *r, struct str epoch)
-{
-    struct arena arena = {0};
-    struct str head = text(stmt, 2);
-    uint64_t format = 0;
-    int err = 0;
-    struct msg_fields f = {.channel = r->channel,
-                           .event = member(head, "event", &arena, &err),
-                           .content = text(stmt, 3),
-                           .attachments = text(stmt, 4),
-                           .id = member(head, "id", &arena, &err),
-                           .key = member(head, "key", &arena, &err),
-                           .sender = member(head, "sender", &arena, &err),
-                           .sender_name = member(head, "name", &arena, &err)};
-    struct msg *m = NULL;
-    jsonscan_u64(jsonscan_find(head, "format").raw, &format);
-    f.format = (enum msg_format)format;
-    if (!err)
-        m = msg_new(&f);
-    if (m) {
-        m->offset = (uint64_t)sqlite3_column_int64(stmt, 0);
-        m->time_ms = (uint64_t)sqlite3_column_int64(stmt, 1);
-        if (epoch.n < sizeof m->epoch_text)
-            memcpy(m->epoch_text, epoch.p, epoch.n);
-        m->epoch = str_from(m->epoch_text);
-    }
-    arena_free(&arena);
-    return m;
-}
-
 static void drop_messages(struct lanes_task *task)
 {
     struct store_read *r = ((struct store_task *)task)->read;
-    for (size_t i = 0; i < r->msgs_count; i++)
-        msg_unref(&r->msgs[i]);
-    mem_free(r->msgs);
-    r->msgs = NULL;
-    r->msgs_count = 0;
+    drop_all(&r->msgs, &r->msgs_count);
 }
 
 /* In the same transaction: what is neither here nor in the rows was removed meanwhile. */
@@ -280,7 +327,7 @@ static bool run_read(struct sqlite *h, struct lanes_task *task, struct fault *fa
     r->msgs = NULL;
     r->msgs_count = 0;
     while ((rc = sqlite_step(h, stmt, fault)) == SQLITE_ROW) {
-        struct msg *m = read_message(stmt, r, text(stmt, 5));
+        struct msg *m = read_message(stmt, r->channel, text(stmt, 5));
         if (!m) {
             rc = fault_set(fault, "53200", "out of memory");
             break;

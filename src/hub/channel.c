@@ -46,6 +46,12 @@ static void on_opened(struct store_open *o)
         /* Memory holds nothing yet: all that the store has is "evicted" from it. */
         c->history.evicted_offset = o->at.offset;
     }
+    for (size_t i = 0; i < o->ids_count; i++) {
+        if (c && !err)
+            remember_stored(c, o->ids[i]);
+        msg_unref(&o->ids[i]);
+    }
+    mem_free(o->ids);
     mem_free(o);
     if (!c)
         return;
@@ -76,6 +82,9 @@ static void open_store(struct channel *c)
     o->done = on_opened;
     o->channel = channel_name(c);
     memcpy(o->at.epoch, c->epoch, sizeof(o->at.epoch));
+    uint64_t now_ms = loop_wall_ms(c->hub->loop), age_ms = c->hub->config->idempotency_ms;
+    o->ids_since_ms = now_ms > age_ms ? now_ms - age_ms : 0;
+    o->ids_max = age_ms ? c->hub->config->idempotency_max : 0;
     c->opening = true;
     ops->open(store, o);
 }

@@ -90,6 +90,8 @@ enum remember_state { REMEMBER_NEW, REMEMBER_PENDING, REMEMBER_DONE };
 enum remember_state remember_find(struct channel *c, struct hub_publish *p);
 void remember_add(struct channel *c, const struct msg *m);
 void remember_settle(struct channel *c, const struct msg *m, bool kept);
+/* One that the store has of before this process. */
+void remember_stored(struct channel *c, const struct msg *m);
 void remember_trim(struct channel *c, uint64_t now_ms);
 void remember_free(struct channel *c);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Idempotent publishing: the ids of the last minutes and the place each was given, per channel
  * and sender, so that a retry gets the first answer. Bounded by age and count; while an entry
- * waits for the store its retry is told to come again, since nothing is promised yet. */
+ * waits for the store its retry is told to come again, since nothing is promised yet. Of durable
+ * channels the store tells the ids when they are opened: a crash between commit and answer must
+ * not make two messages of one. */
 #include "hub/hub_priv.h"
 
 #include "base/mem.h"
@@ -90,6 +92,12 @@ void remember_settle(struct channel *c, const struct msg *m, bool kept)
         r->pending = false;
     else
         drop(c, r);
+}
+
+void remember_stored(struct channel *c, const struct msg *m)
+{
+    remember_add(c, m);
+    remember_settle(c, m, true);
 }
 
 void remember_free(struct channel *c)

@@ -11,9 +11,13 @@ struct store_open {
     struct loop *home;
     void (*done)(struct store_open *o);
     struct str channel;
+    uint64_t ids_since_ms; /* publishes of that time and later may be repeated ... */
+    size_t ids_max;        /* ... the last so many */
     int err;
     struct position at;      /* epoch "" = never seen: the hub's epoch is to be stored */
     uint64_t evicted_offset; /* newest offset that retention has removed, 0 = none */
+    struct msg **ids;        /* those that have an id, without content, oldest first: new */
+    size_t ids_count;        /* references, array by mem_new: the caller's */
 };
 struct store_append {
     struct loop *home;

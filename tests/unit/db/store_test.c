@@ -63,6 +63,7 @@ static void append_all(struct loop *l, void *arg)
             .channel = STR("room"), .event = STR("say"), .key = STR("k"), .sender = STR("ann")};
         snprintf(text, sizeof text, "{\"n\":%u}", i);
         f.content = str_from(text);
+        f.id = i % 2 ? STR_NONE : STR("even");
         a->home = l;
         a->done = on_appended;
         a->msg = msg_new(&f);
@@ -82,7 +83,11 @@ static void on_opened(struct store_open *o)
 
 static void open_it(struct loop *l, void *arg)
 {
-    opening = (struct store_open){.home = l, .done = on_opened, .channel = str_from(arg)};
+    opening = (struct store_open){.home = l,
+                                  .done = on_opened,
+                                  .channel = str_from(arg),
+                                  .ids_since_ms = 1066,
+                                  .ids_max = 20};
     db_store_ops.open(d.db, &opening);
 }
 
@@ -123,6 +128,15 @@ TEST(durable_messages_are_kept_read_and_trimmed)
     assert_string_equal(opening.at.epoch, "e1");
     assert_int_equal(opening.at.offset, 70);
     assert_int_equal(opening.evicted_offset, 24); /* at 64 the newest 40 were kept */
+    assert_int_equal(opening.ids_count, 3);       /* 66, 68 and 70: the even ones have an id */
+    for (unsigned i = 0; i < 3; i++) {
+        struct msg *m = opening.ids[i];
+        assert_int_equal(m->offset, 66 + 2 * i);
+        assert_int_equal(m->time_ms, 1066 + 2 * i);
+        assert_true(str_is(m->id, "even") && str_is(m->sender, "ann") && !m->content.n);
+        msg_unref(&opening.ids[i]);
+    }
+    mem_free(opening.ids);
     on_loop(read_it, some, 1);
     assert_int_equal(reading.err, 0);
     assert_int_equal(reading.msgs_count, 3);

@@ -43,6 +43,12 @@ static void shelf_opened(int err)
     struct store_open *o = shelf.opens[--shelf.opens_count];
     o->err = err;
     o->at = shelf.at;
+    o->ids = mem_new(ROWS_MAX * sizeof(struct msg *));
+    for (size_t i = 0; i < shelf.count && !err; i++)
+        if (shelf.rows[i]->id.n && shelf.rows[i]->time_ms >= o->ids_since_ms) {
+            msg_ref(shelf.rows[i]);
+            o->ids[o->ids_count++] = shelf.rows[i];
+        }
     o->done(o);
     sim_settle(rig.ls);
 }
@@ -240,6 +246,42 @@ TEST(a_store_that_cannot_say_where_the_log_ends_refuses_and_is_asked_again)
     sim_settle(rig.ls);
     assert_int_equal(said[1].offset, 8); /* not 1 again */
     seat_free(seat);
+    durable_end();
+}
+
+static void shelf_has(const char *id, uint64_t offset, uint64_t time_ms)
+{
+    struct msg *m = msg_new(&(struct msg_fields){
+        .channel = STR("room"), .id = str_from(id), .sender = STR("ann"), .content = STR("old")});
+    m->offset = shelf.at.offset = offset;
+    m->time_ms = time_ms;
+    shelf.rows[shelf.count++] = m;
+}
+
+TEST(what_the_store_has_of_before_a_crash_is_not_stored_again)
+{
+    struct said said[4];
+    durable_begin();
+    uint64_t now_ms = loop_wall_ms(loops_at(rig.ls, 0));
+    shelf.at = (struct position){.epoch = "stored"};
+    shelf_has("too-old", 6, now_ms - 300001);
+    shelf_has("x", 7, now_ms - 10);
+    shelf_has("", 8, now_ms - 10);
+    post("again", "x", &said[0]);
+    assert_false(said[0].is_done); /* nobody knows before the store has said so */
+    shelf_opened(0);
+    assert_true(said[0].is_done && said[0].duplicate);
+    assert_int_equal(said[0].offset, 7);
+    assert_string_equal(said[0].epoch, "stored");
+    assert_int_equal(shelf.appends_count, 0);
+    post("new", "y", &said[1]);
+    post("new", "too-old", &said[2]);
+    post("new", "", &said[3]);
+    for (int i = 0; i < 3; i++)
+        shelf_stored(0);
+    sim_settle(rig.ls);
+    for (int i = 1; i < 4; i++)
+        assert_true(said[i].is_done && !said[i].duplicate && said[i].offset == 8u + (unsigned)i);
     durable_end();
 }
 
