@@ -16,10 +16,11 @@ struct remembered {
     char key[];
 };
 
-/* Sender and id, with a byte between that cannot stand in either. */
+/* Sender and id, with a byte between that cannot stand in either. Not the session: a retry may come
+ * by another transport, or to another life of the server. */
 static struct str make_key(const struct msg *m, char *out, size_t size)
 {
-    struct str who = m->sender.n ? m->sender : m->sender_name;
+    struct str who = m->sender;
     size_t n = who.n + 1 + m->id.n;
     if (n > size)
         return STR_NONE;

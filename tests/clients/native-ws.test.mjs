@@ -232,6 +232,15 @@ describe('ack and idempotency', () => {
     assert.deepEqual([other.offset, other.duplicate], [2, false]);
     await Promise.all([a.close(), b.close()]);
   });
+  test('who is anonymous may repeat it by another connection, and by HTTP', async () => {
+    const [a, b] = [await connect(), await connect()], channel = fresh(), id = crypto.randomUUID();
+    const first = await a.ask({ type: 'message', channel, content: 1, id });
+    const again = await b.ask({ type: 'message', channel, content: 1, id });
+    assert.deepEqual([again.offset, again.duplicate], [first.offset, true]);
+    const third = await server.publish({ channel, content: 1, id });
+    assert.deepEqual([third.offset, third.duplicate], [first.offset, true]);
+    await Promise.all([a.close(), b.close()]);
+  });
   test('without id and ref there is no ack', async () => {
     const c = await connect();
     c.send({ type: 'message', channel: fresh(), content: 1 });
