@@ -19,14 +19,3 @@ uint64_t acked_bytes(int fd)
         return 0;
     return info.tcpi_bytes_acked;
 }
-
-bool acked_is_finished(int fd)
-{
-    enum { CLOSE_WAIT = 8, LAST_ACK = 9 }; /* TCP's states as the kernel numbers them */
-    struct tcp_info info;
-    socklen_t n = sizeof(info);
-    memset(&info, 0, sizeof(info));
-    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
-        return false;
-    return info.tcpi_state == CLOSE_WAIT || info.tcpi_state == LAST_ACK;
-}

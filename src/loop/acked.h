@@ -5,11 +5,8 @@
 #ifndef LOOP_ACKED_H
 #define LOOP_ACKED_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 uint64_t acked_bytes(int fd);
-/* The peer has sent its FIN. */
-bool acked_is_finished(int fd);
 
 #endif

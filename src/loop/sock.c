@@ -281,11 +281,6 @@ uint64_t sock_acked(struct sock *s)
     return acked < s->taken ? acked : s->taken; /* our FIN counts as a byte, too */
 }
 
-bool sock_is_finished(const struct sock *s)
-{
-    return acked_is_finished(s->watch.fd);
-}
-
 static const char *peer_text(struct sock *s)
 {
     struct sockaddr_storage a;

@@ -60,9 +60,6 @@ uint64_t sock_position(const struct sock *s);
 /* Stream position up to which the peer's kernel has acknowledged (TCP_INFO), in the same
  * count as sock_position; also readable in on_close, after a reset. 0 when unknown. */
 uint64_t sock_acked(struct sock *s);
-/* The peer closed in order, so it had read all that its kernel acknowledged: a kernel resets what
- * is closed with unread bytes. Readable as sock_acked. */
-bool sock_is_finished(const struct sock *s);
 
 /* Stops and starts reading (a request being answered, a peer that must wait). */
 void sock_pause(struct sock *s);

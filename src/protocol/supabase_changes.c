@@ -10,9 +10,9 @@
  *
  * Who comes back goes on after the last change that has arrived for sure: `marks` notes where in
  * the byte stream each change ends, and the client is asked for receipts (a WebSocket ping). What
- * the peer's kernel acknowledged counts only when the peer is the client itself and closed in
- * order: a proxy acknowledges what it may never deliver, and a client that closes its side throws
- * away what it has not read. So a change may come twice when its receipt was lost; never not. */
+ * the peer's kernel acknowledged says nothing: a proxy does that for what it may never deliver,
+ * and a client that goes throws away what it has not looked at. So a change may come twice when
+ * its receipt was lost; never not. */
 #include "protocol/supabase.h"
 
 #include "base/json.h"
@@ -327,9 +327,6 @@ void supabase_changes_stop(struct supabase_changes *c)
 {
     if (!c || !c->topic->conn)
         return;
-    const struct outlet *o = c->topic->conn->outlet;
-    if (o->sock && !o->is_proxied && sock_is_finished(o->sock))
-        fold(c, sock_acked(o->sock));
     if (c->marks_count)
         c->at.seq = c->marks[0].before;
     source_watch_close(c->topic->conn->loop, &c->watch);

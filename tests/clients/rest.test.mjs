@@ -266,7 +266,14 @@ function unread(port) {
   return line ? parseInt(line[4].split(':')[1], 16) : 0;
 }
 
-// Who is cut off while others write gets each change once, in order, and none it may not see.
+// What a client has parsed and answered is known to the server when its own ping is answered.
+const roundTrip = (ws) => new Promise((resolve) => {
+  ws.once('pong', resolve);
+  ws.ping();
+});
+
+// Who is cut off while others write gets each change, in order, and none it may not see: once when
+// the server knows what it had; where the cut comes first, what was on its way may come again.
 test('supabase-js: changes under row-level security, over a cut', async (t) => {
   const server = await serve(t);
   const { Spy, sockets } = spied();
@@ -293,12 +300,22 @@ test('supabase-js: changes under row-level security, over a cut', async (t) => {
     }
   };
   await write(20);
+  await until(() => heard.bob.length >= 20, () => JSON.stringify(heard.bob));
+  await roundTrip(sockets.at(-1));
   sockets.at(-1).terminate(); // as a network would: the client comes back by itself
   await write(20);
+  await until(() => heard.bob.length >= 40, () => JSON.stringify(heard.bob));
+  assert.deepEqual(heard.bob, want);
+
+  await write(10);
+  sockets.at(-1).terminate();
+  await write(10);
   await good(ann.from('demo_messages').delete().eq('content', 'm0'));
   want.push('DELETE 1');
-  await until(() => heard.bob.length >= want.length, () => JSON.stringify(heard.bob));
-  assert.deepEqual(heard.bob, want);
+  await until(() => heard.bob.at(-1) === want.at(-1), () => JSON.stringify(heard.bob));
+  const first = [...new Set(heard.bob)], repeats = heard.bob.length - first.length;
+  assert.deepEqual(first, want);
+  assert.ok(repeats <= 10, `${repeats} repeats: no more than what was on its way`);
   assert.deepEqual(heard.eve, []);
 });
 

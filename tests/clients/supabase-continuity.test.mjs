@@ -170,6 +170,7 @@ test('rows that were written while it was away come when it is back', async (t) 
     };
     await insert('one');
     assert.equal(await rows.next(), 'one');
+    await watch(a.channel(`another ${version}`)).subscribe(); // so its receipt for "one" was here before
     proxy.refusing = true;
     proxy.links.at(-1).drain();
     await w.status('CHANNEL_ERROR');

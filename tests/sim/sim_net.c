@@ -394,12 +394,6 @@ uint64_t sock_acked(struct sock *s)
     return s->acked;
 }
 
-bool sock_is_finished(const struct sock *s)
-{
-    (void)s;
-    return false;
-}
-
 void sock_pause(struct sock *s)
 {
     s->is_paused = true;
